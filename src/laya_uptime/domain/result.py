@@ -1,0 +1,195 @@
+"""Observation: what a probe saw. Verdict: what we make of it. Result: both, as stored.
+
+An outage is a value here, never an exception: `Seen` is either an `Answer` or a `Failure`, and both
+carry whatever `Evidence` was gathered on the way, so a red thing can always show why.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from laya_uptime.domain.reason import Reason
+
+
+class Outcome(StrEnum):
+    """What one round says about a monitor."""
+
+    UP = "up"
+    DEGRADED = "degraded"
+    DOWN = "down"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phases:
+    """How long each step of one exchange took. None: the step was not reached, or not needed."""
+
+    dns: timedelta | None = None
+    connect: timedelta | None = None
+    tls: timedelta | None = None
+    send: timedelta | None = None
+    wait: timedelta | None = None
+    read: timedelta | None = None
+
+    def reached(self) -> list[tuple[str, timedelta]]:
+        """Return the steps that were timed, in the order in which they happen."""
+        steps = ("dns", "connect", "tls", "send", "wait", "read")
+        return [(step, took) for step in steps if (took := getattr(self, step)) is not None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """One certificate as presented, in plain words. Instants are UTC."""
+
+    subject: str
+    issuer: str
+    names: tuple[str, ...]
+    not_before: datetime
+    not_after: datetime
+    fingerprint: str  # SHA-256 of the DER form, lower-case hex
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsFacts:
+    """What the TLS handshake showed, kept also when it failed. `chain` begins with the server's own certificate."""
+
+    version: str | None = None
+    cipher: str | None = None
+    chain: tuple[Certificate, ...] = ()
+    fault: str | None = None  # why verification failed; None: it did not
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Body:
+    """A decoded body, at most 1 MiB after decompression.
+
+    `document` is the parsed JSON where the body is JSON. `fault` says in plain words why the bytes
+    are not what they claim to be ("not valid JSON at byte 12"); None: nothing was claimed or nothing is wrong.
+    """
+
+    content_type: str = ""  # lower-case media type without parameters
+    text: str = ""
+    size: int = 0  # bytes after decompression
+    document: object = None
+    is_document: bool = False  # tells a JSON null from the absence of JSON
+    fault: str | None = None
+    misdeclared: bool = False  # the declared charset does not fit the bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hop:
+    """One redirect that was followed or refused. URLs are redacted."""
+
+    url: str
+    status: int
+    location: str
+    phases: Phases
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Everything one probe saw, complete or not. URLs and header values are redacted where they may hold secrets."""
+
+    addresses: tuple[str, ...] = ()  # all that the name resolved to, in the order tried
+    address: str | None = None  # the one that was connected
+    phases: Phases = field(default_factory=Phases)  # of the last exchange; earlier ones are in `redirects`
+    http_version: str | None = None
+    status: int | None = None
+    status_text: str = ""
+    headers: tuple[tuple[str, str], ...] = ()  # names in lower case, capped
+    body: Body | None = None
+    tls: TlsFacts | None = None
+    redirects: tuple[Hop, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The target spoke; whether it said something good is for `judge` to decide."""
+
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The target did not speak, or not properly, and why.
+
+    `detail` is a short plain cause for people ("Connection refused"), never a library's repr and never a secret.
+    `phase` names the step under way when the deadline passed (dns, connect, tls, send, wait, read), else None.
+    """
+
+    reason: Reason
+    detail: str
+    evidence: Evidence = field(default_factory=Evidence)
+    phase: str | None = None
+
+
+Seen = Answer | Failure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """One probe of one monitor from one region.
+
+    `due` is the instant its slot came due and keys the round; `at` is when the probe began; both are UTC.
+    """
+
+    monitor_id: str
+    region: str
+    due: datetime
+    at: datetime
+    elapsed: timedelta
+    seen: Seen
+
+    @property
+    def evidence(self) -> Evidence:
+        """Return what was seen on the way, whichever way it ended."""
+        return self.seen.evidence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Component:
+    """One part of a health document, e.g. `disk_space`: its own word, what the word means, and its message."""
+
+    name: str
+    word: str
+    outcome: Outcome
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssertionResult:
+    """One assertion held against one observation, with every operand's actual value."""
+
+    text: str
+    holds: bool
+    actual: tuple[tuple[str, str], ...] = ()  # (operand, value as people read it); "absent" where it was not there
+
+    def explain(self) -> str:
+        """Return "expected EXPRESSION, actual operand = value, ..."."""
+        values = ", ".join(f"{operand} = {value}" for operand, value in self.actual)
+        return f"expected {self.text}, actual {values}" if values else f"expected {self.text}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What we make of one observation. `reason` is None exactly when the outcome is up."""
+
+    outcome: Outcome
+    label: str  # the body's own status word, e.g. healthy or alive; else the outcome's
+    reason: Reason | None = None
+    detail: str = ""  # one plain sentence for people
+    components: tuple[Component, ...] = ()
+    assertions: tuple[AssertionResult, ...] = ()
+
+    @property
+    def is_failure(self) -> bool:
+        """Say whether this round counts as a failed check."""
+        return self.outcome is Outcome.DOWN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """An observation and its verdict, as stored."""
+
+    observation: Observation
+    verdict: Verdict

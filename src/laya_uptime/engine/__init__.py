@@ -1,0 +1,1 @@
+"""Asynchronous orchestration over ports; it decides nothing that the domain can decide."""

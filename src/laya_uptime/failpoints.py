@@ -1,0 +1,95 @@
+"""Places where a test may stop the world. They do nothing unless a test names them.
+
+`LAYA_UPTIME_FAILPOINTS="check.before_commit=kill@3,delivery.bytes_sent=sleep:0.5"` arms two points: the
+third time the first one is passed the process kills itself; the second one waits half a second each time.
+Actions: `kill` (SIGKILL), `term` (SIGTERM), `errno:ENOSPC` (raise that OSError), `sleep:SECONDS`.
+`@N` means the Nth passage only; without it every passage acts. An unknown point or action is refused at start,
+so a kill run can never be green because of a spelling mistake.
+"""
+
+import errno
+import os
+import signal
+import threading
+import time
+
+POINTS = (
+    "check.slot_claimed",
+    "check.socket_open",
+    "check.response_read",
+    "check.before_begin",
+    "check.after_result",
+    "check.after_state",
+    "check.after_incident",
+    "check.after_outbox",
+    "check.before_commit",
+    "check.after_commit",
+    "delivery.lease_taken",
+    "delivery.before_connect",
+    "delivery.body_half_sent",
+    "delivery.bytes_sent",
+    "delivery.response_read",
+    "delivery.inside_stamp",
+    "delivery.after_stamp",
+    "delivery.retry_write",
+)
+
+VARIABLE = "LAYA_UPTIME_FAILPOINTS"
+
+
+class _Armed:
+    """One armed point: what it does, and at which passage."""
+
+    def __init__(self, point: str, text: str) -> None:
+        """Read `ACTION[:ARGUMENT][@N]`. Raise ValueError for what is not one."""
+        action, _, nth = text.partition("@")
+        self.action, _, self.argument = action.partition(":")
+        self.nth = int(nth) if nth else None
+        self.passages = 0
+        self.lock = threading.Lock()
+        known = {"kill", "term", "errno", "sleep"}
+        if point not in POINTS or self.action not in known:
+            message = f"{VARIABLE}: unknown failpoint {point}={text}"
+            raise ValueError(message)
+        if self.action == "errno":
+            self.number = int(getattr(errno, self.argument))
+        if self.action == "sleep":
+            self.seconds = float(self.argument)
+
+    def act(self) -> None:
+        """Count this passage and act where it is the one."""
+        with self.lock:
+            self.passages += 1
+            if self.nth is not None and self.passages != self.nth:
+                return
+        if self.action == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        elif self.action == "term":
+            os.kill(os.getpid(), signal.SIGTERM)
+        elif self.action == "sleep":
+            time.sleep(self.seconds)  # the point is to stop the world, so it blocks on purpose
+        else:
+            raise OSError(self.number, os.strerror(self.number))
+
+
+def _read(text: str) -> dict[str, _Armed]:
+    armed = {}
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        point, _, action = part.partition("=")
+        armed[point] = _Armed(point, action)
+    return armed
+
+
+_ARMED = _read(os.environ.get(VARIABLE, ""))
+
+
+def _pass_by(point: str, /) -> None:
+    """Do nothing: the shape `fp` has outside tests."""
+
+
+def _act(point: str, /) -> None:
+    if (armed := _ARMED.get(point)) is not None:
+        armed.act()
+
+
+fp = _act if _ARMED else _pass_by

@@ -1,0 +1,51 @@
+"""find(): the class behind the name a configuration uses.
+
+Built-in parts are one line each below. Other packages offer theirs through the entry-point groups
+`laya_uptime.checks`, `laya_uptime.notifiers` and `laya_uptime.stores`; a built-in name cannot be taken over.
+"""
+
+from importlib import import_module
+from importlib.metadata import entry_points
+
+GROUPS = ("checks", "notifiers", "stores")
+
+_BUILT_IN: dict[str, dict[str, str]] = {
+    "checks": {
+        "http": "laya_uptime.adapters.checks.http:HttpCheck",
+    },
+    "notifiers": {
+        "discord": "laya_uptime.adapters.notifiers.discord:DiscordNotifier",
+        "email": "laya_uptime.adapters.notifiers.email:EmailNotifier",
+        "pagerduty": "laya_uptime.adapters.notifiers.pagerduty:PagerDutyNotifier",
+        "slack": "laya_uptime.adapters.notifiers.slack:SlackNotifier",
+        "webhook": "laya_uptime.adapters.notifiers.webhook:WebhookNotifier",
+    },
+    "stores": {
+        "sqlite": "laya_uptime.adapters.stores.sqlite:SqliteStore",
+    },
+}
+
+# The scheme of a target picks its check, so that a plain string is a whole monitor.
+SCHEMES = {"http": "http", "https": "http"}
+
+
+def names(group: str) -> list[str]:
+    """Return every name that `find` knows in this group, sorted."""
+    return sorted(_BUILT_IN[group].keys() | {point.name for point in entry_points(group=f"laya_uptime.{group}")})
+
+
+def find(group: str, name: str) -> type:
+    """Return the class registered under `name`. Raise LookupError where none is."""
+    path = _BUILT_IN[group].get(name)
+    if path is not None:
+        module, _, attribute = path.partition(":")
+        found = getattr(import_module(module), attribute)
+    else:
+        points = entry_points(group=f"laya_uptime.{group}", name=name)
+        if not points:
+            raise LookupError(name)
+        found = next(iter(points)).load()
+    if not isinstance(found, type):
+        message = f"{group} {name}: {found!r} is not a class"
+        raise TypeError(message)
+    return found
