@@ -5,7 +5,7 @@ Built-in parts are one line each below. Other packages offer theirs through the 
 """
 
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 
 GROUPS = ("checks", "notifiers", "stores")
 
@@ -34,18 +34,45 @@ def names(group: str) -> list[str]:
     return sorted(_BUILT_IN[group].keys() | {point.name for point in entry_points(group=f"laya_uptime.{group}")})
 
 
+def schemes() -> list[str]:
+    """Return every scheme that `check_for` knows, sorted."""
+    return sorted(SCHEMES.keys() | {name for name in names("checks") if name not in SCHEMES.values()})
+
+
+def check_for(scheme: str) -> str | None:
+    """Return the name of the check for targets of this scheme (lower case), None where there is none.
+
+    A check from another package is found by the scheme that is its name: `imap://...` by a check called imap.
+    """
+    if scheme in SCHEMES:
+        return SCHEMES[scheme]
+    return scheme if scheme in schemes() else None
+
+
 def find(group: str, name: str) -> type:
-    """Return the class registered under `name`. Raise LookupError where none is."""
+    """Return the class registered under `name`.
+
+    Raise LookupError where there is none, TypeError where what is registered is no class or two packages claim the
+    name, ImportError or AttributeError where it cannot be loaded.
+    """
     path = _BUILT_IN[group].get(name)
     if path is not None:
         module, _, attribute = path.partition(":")
         found = getattr(import_module(module), attribute)
     else:
-        points = entry_points(group=f"laya_uptime.{group}", name=name)
-        if not points:
-            raise LookupError(name)
-        found = next(iter(points)).load()
+        found = _offered(group, name).load()
     if not isinstance(found, type):
         message = f"{group} {name}: {found!r} is not a class"
         raise TypeError(message)
     return found
+
+
+def _offered(group: str, name: str) -> EntryPoint:
+    """Return the one entry point of this name. The same one found twice on the path is still one."""
+    points = {point.value: point for point in entry_points(group=f"laya_uptime.{group}", name=name)}
+    if not points:
+        raise LookupError(name)
+    if len(points) > 1:
+        message = f"{group} {name}: offered by more than one package ({', '.join(sorted(points))})"
+        raise TypeError(message)
+    return next(iter(points.values()))

@@ -5,13 +5,18 @@ Every port has a contract suite in `laya_uptime.testing` that each of its adapte
 
 import socket
 import ssl
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
-from laya_uptime.domain.alert import Alert
-from laya_uptime.domain.result import Failure, Phases, Seen, TlsFacts
+from laya_uptime.domain.alert import Alert, Statistics
+from laya_uptime.domain.change import Attempt, Change, Memory
+from laya_uptime.domain.incident import Followed, Incident
+from laya_uptime.domain.monitor import Monitor
+from laya_uptime.domain.result import Failure, Phases, Result, Seen, TlsFacts
+from laya_uptime.domain.status import Health
 from laya_uptime.errors import LayaUptimeError
 
 
@@ -91,17 +96,39 @@ class Connection(Protocol):
         ...
 
 
+class Trail(Protocol):
+    """Where a connection notes what it sees as it sees it, so that a deadline loses nothing of it.
+
+    Whoever sets the deadline makes one per exchange; the dialer and the connection write it.
+    """
+
+    addresses: tuple[str, ...]
+    address: str | None
+    tls: TlsFacts | None
+
+    def enter(self, phase: str | None) -> None:
+        """End the step under way, if any, and begin this one; None: only end it."""
+        ...
+
+    @property
+    def phases(self) -> Phases:
+        """Return how long each step took, the one under way until now."""
+        ...
+
+
 class Reach(Protocol):
     """How a check or a notifier of one region reaches the network: through the one guarded dialer, and no other way."""
 
     clock: Clock
 
-    async def connect(self, host: str, port: int, *, purpose: Purpose, explicit: bool = False) -> Connection:
+    async def connect(
+        self, host: str, port: int, *, purpose: Purpose, explicit: bool = False, trail: Trail | None = None
+    ) -> Connection:
         """Resolve, vet and connect.
 
         `explicit` says that a person wrote this very host into the configuration; notifications reach private and
         loopback addresses only then. Raise `Fault` (with reason, detail and partial evidence) when there is no connection to be
-        had. The caller sets the deadline.
+        had. The caller sets the deadline, and gives a `trail` where it wants to know how far things got by then.
         """
         ...
 
@@ -118,9 +145,22 @@ class Check(Protocol):
         """Return the target as people may see it, without credentials."""
         ...
 
-    async def probe(self, via: Reach) -> Seen:
-        """Look once, on a fresh connection. An outage is returned, never raised. The prober sets the deadline."""
+    async def probe(self, via: Reach, *, timeout: timedelta) -> Seen:  # noqa: ASYNC109  see below
+        """Look once, on a fresh connection. An outage is returned, never raised.
+
+        The total deadline is kept by the check itself, because only it knows what was seen until then. The prober
+        adds a small grace and cancels a check that overstays.
+        """
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """A monitor and the check that looks at it. `position` is where it was configured, e.g. "monitors.yaml:12:3"."""
+
+    monitor: Monitor
+    check: Check
+    position: str = ""
 
 
 class Notifier(Protocol):
@@ -144,3 +184,122 @@ class Channel:
     kind: str
     title: str
     notifier: Notifier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """An alert under lease: its deliverer is the only one until the lease ends."""
+
+    alert: Alert
+    attempts: int  # made so far, without this one
+    expires_at: datetime
+
+
+Write = Change | Attempt
+
+
+class Store(Protocol):
+    """The ledger. One process owns it; each commit is one transaction, durable when it returns.
+
+    Every method raises StoreError when the database does not take or give something; nothing is half done then.
+    """
+
+    async def open(self, monitors: Sequence[Monitor], channels: Sequence[str], *, at: datetime) -> Memory:
+        """Make the store ready and return what it remembers, also of monitors that are not among these any more.
+
+        Leases that a dead process left behind are cleared. Raise StoreCorrupt or StoreTooNew where the file cannot be
+        used, DataDirectoryError where it cannot be written.
+        """
+        ...
+
+    async def commit(self, writes: Sequence[Write], *, seq: int, at: datetime) -> None:
+        """Write all of it, and that this process was alive at `at`, or nothing.
+
+        `seq` numbers the commits of this store without a gap; one that has been written before is left alone, so a
+        commit whose outcome is in doubt can be repeated.
+        """
+        ...
+
+    async def claim(
+        self, capacity: Mapping[str, int], *, owner: str, at: datetime, lease: timedelta
+    ) -> Sequence[Claimed]:
+        """Lease due alerts to `owner`, at most `capacity` many per channel, oldest first.
+
+        Alerts of one incident for one channel are given out one at a time and in order.
+        """
+        ...
+
+    async def next_due(self, channels: Sequence[str]) -> datetime | None:
+        """Return when the next alert for these channels can be claimed; None: nothing waits."""
+        ...
+
+    async def prune(self, *, before: datetime) -> int:
+        """Delete raw results and finished deliveries older than that, a bounded piece at a time; return how many."""
+        ...
+
+    async def set_aside(self, *, at: datetime) -> str:
+        """Move a database that cannot be used out of the way, whole, and return where it is now. `open` starts afresh."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what was begun and close the file."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """One round of one monitor, judged: what was seen, and what it changed."""
+
+    monitor: Monitor
+    result: Result
+    health: Health
+    followed: Followed
+    statistics: Statistics
+
+
+class Listener(Protocol):
+    """Who is told what the engine does, as it happens: the console, later the page. It must not block or raise."""
+
+    def resumed(self, monitor: Monitor, incident: Incident) -> None:
+        """Tell that an incident from before this start is still open."""
+        ...
+
+    def round_done(self, round_: Round) -> None:
+        """Tell that a check was judged and its consequences decided."""
+        ...
+
+    def slot_over(self, monitor_id: str, due: datetime) -> None:
+        """Tell that a slot is over: checked, passed over or cancelled."""
+        ...
+
+    def delivered(self, channel: Channel, alert: Alert) -> None:
+        """Tell that a channel took an alert."""
+        ...
+
+    def delivery_failed(self, channel: Channel, alert: Alert, cause: str, *, wait: timedelta | None) -> None:
+        """Tell that a channel did not take an alert; it is tried again after `wait`, None: given up."""
+        ...
+
+    def trouble(self, text: str) -> None:
+        """Tell in one sentence that something of our own does not work."""
+        ...
+
+    def relief(self, text: str) -> None:
+        """Tell in one sentence that it works again."""
+        ...
+
+
+class Watchdog(Protocol):
+    """The service manager that wants to hear that we are alive."""
+
+    def ready(self) -> None:
+        """Say that start-up is done."""
+        ...
+
+    def alive(self) -> None:
+        """Say that work gets done. Called only after a committed heartbeat row, or in declared trouble."""
+        ...
+
+    def stopping(self) -> None:
+        """Say that shutdown has begun."""
+        ...

@@ -23,6 +23,7 @@ class Rules:
     prefer: tuple[Assertion, ...] = ()
     health: HealthMode = HealthMode.AUTO
     cert_warning: timedelta = timedelta(days=14)  # a certificate that expires sooner is degraded
+    health_in_path: bool = False  # the target's path names a health route (`path_names_health`); read by AUTO alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

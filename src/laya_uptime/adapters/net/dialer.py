@@ -1,0 +1,269 @@
+"""The one way to the network: resolve, vet, connect, and say exactly what went wrong.
+
+A name is resolved once per connection; every address it has is held against the egress policy, and only those that pass
+are connected, so an answer that changes between the look and the leap changes nothing. Names with several addresses are
+tried as RFC 8305 describes, so a service that listens on one family only is found at once.
+"""
+
+import asyncio
+import errno
+import socket
+import ssl
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address
+from itertools import chain, zip_longest
+
+from laya_uptime.adapters.net.connection import TcpConnection
+from laya_uptime.adapters.net.faults import fault, from_os_error, words
+from laya_uptime.adapters.net.resolver import Resolver, ThreadResolver
+from laya_uptime.adapters.net.tls import Contexts
+from laya_uptime.adapters.net.trail import ExchangeTrail
+from laya_uptime.domain.egress import Address, EgressPolicy, plain
+from laya_uptime.domain.reason import Reason
+from laya_uptime.domain.result import Evidence
+from laya_uptime.domain.urls import canonical_host, literal
+from laya_uptime.failpoints import fp
+from laya_uptime.ports import Clock, Fault, Purpose, Trail
+
+_STAGGER = 0.25  # seconds until the next address is tried beside the last, RFC 8305 section 5
+_MOST_TRIED = 16
+_MOST_NOTED = 64
+
+# Addresses for documentation (RFC 5737, RFC 3849): nobody is there, but a machine with a network has a route to them.
+_ANYWHERE = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
+
+# When every address failed, the error that tells most is the one to show. Our own trouble comes first: with it in play,
+# the others prove nothing.
+_TELLING = (Reason.INTERNAL, Reason.REFUSED, Reason.RESET, Reason.TIMEOUT, Reason.UNREACHABLE)
+
+_NO_SUCH_NAME = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
+
+
+def has_route() -> bool:
+    """Say whether this machine has a network at all. Sends nothing: connecting a datagram socket only asks for a route."""
+    for family, address in _ANYWHERE:
+        try:
+            with socket.socket(family, socket.SOCK_DGRAM) as probe:
+                probe.connect((address, 9))
+        except OSError as error:
+            if error.errno in {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}:
+                return True  # nothing was learnt
+        else:
+            return True
+    return False
+
+
+def _shortage() -> OSError | None:
+    """Return the error that opening any socket meets now; None: sockets can be opened."""
+    try:
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM).close()
+    except OSError as error:
+        return error
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    family: socket.AddressFamily
+    address: str
+    sockaddr: tuple[str, int] | tuple[str, int, int, int]
+
+
+class GuardedDialer:
+    """How the checks and notifiers of this machine reach the network, under one egress policy."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        policy: EgressPolicy,
+        resolver: Resolver | None = None,
+        is_online: Callable[[], bool] = has_route,
+    ) -> None:
+        """Take the system's resolver where none is given. `is_online` is asked only when nothing can be reached."""
+        self.clock = clock
+        self._policy = policy
+        self._resolve = resolver or ThreadResolver()
+        self._is_online = is_online
+        self._contexts = Contexts()
+
+    def context(self, *, ca_file: str | None = None, insecure: bool = False) -> ssl.SSLContext:
+        """Return the shared TLS context with these options. Raise OSError where the file of authorities is of no use."""
+        return self._contexts.get(ca_file=ca_file, insecure=insecure)
+
+    async def connect(
+        self, host: str, port: int, *, purpose: Purpose, explicit: bool = False, trail: Trail | None = None
+    ) -> TcpConnection:
+        """Resolve, vet and connect. Raise `Fault` with reason, detail and partial evidence when there is no connection."""
+        trail = ExchangeTrail(self.clock) if trail is None else trail
+        addresses = await self._addresses(host, trail)
+        allowed = self._vet(addresses, trail, purpose=purpose, explicit=explicit)
+        trail.enter("connect")
+        try:
+            sock, address = await self._race([_target(address, port) for address in allowed])
+        except OSError as error:
+            trail.enter(None)
+            raise self._unreached(error, trail) from error
+        trail.address = address
+        trail.enter(None)
+        connection = TcpConnection(sock, trail=trail, clock=self.clock)
+        try:
+            if purpose is Purpose.CHECK:
+                fp("check.socket_open")
+        except OSError as error:
+            connection.close()
+            raise from_os_error(error, _evidence(trail)) from error
+        return connection
+
+    async def _addresses(self, host: str, trail: Trail) -> list[Address]:
+        try:
+            name = canonical_host(host)
+        except ValueError as error:
+            raise fault(Reason.DNS, str(error), _evidence(trail)) from None
+        address = literal(name)
+        if address is not None:
+            trail.addresses = (str(address),)
+            return [address]
+        trail.enter("dns")
+        try:
+            answers = await self._resolve(name)
+        except OSError as error:
+            trail.enter(None)
+            raise self._unresolved(error, name, trail) from error
+        trail.enter(None)
+        addresses = list(dict.fromkeys(plain(ip_address(answer)) for answer in answers))
+        trail.addresses = tuple(str(address) for address in addresses[:_MOST_NOTED])
+        if not addresses:
+            raise fault(Reason.DNS, f"no address for {name}", _evidence(trail))
+        return addresses
+
+    def _vet(self, addresses: list[Address], trail: Trail, *, purpose: Purpose, explicit: bool) -> list[Address]:
+        """Return the addresses that may be connected, in the order in which to try them."""
+        notification = purpose is Purpose.NOTIFICATION
+        refusals = {
+            address: self._policy.refusal(address, notification=notification, explicit=explicit)
+            for address in addresses
+        }
+        allowed = [address for address, refusal in refusals.items() if refusal is None]
+        if not allowed:
+            detail = next(refusal for refusal in refusals.values() if refusal is not None)
+            raise fault(Reason.BLOCKED_BY_POLICY, detail, _evidence(trail))
+        allowed = _interleaved(allowed)[:_MOST_TRIED]
+        denied = [address for address in addresses if address not in set(allowed)]
+        trail.addresses = tuple(str(address) for address in (*allowed, *denied)[:_MOST_NOTED])
+        return allowed
+
+    async def _race(self, targets: Sequence[_Target]) -> tuple[socket.socket, str]:
+        """Return the first socket that connects. Raise the most telling OSError where none does."""
+        if len(targets) == 1:
+            return await _attempt(targets[0]), targets[0].address
+        waiting = list(reversed(targets))
+        running: dict[asyncio.Task[socket.socket], str] = {}
+        errors: list[OSError] = []
+        try:
+            while waiting or running:
+                if waiting:
+                    target = waiting.pop()
+                    running[asyncio.create_task(_attempt(target))] = target.address
+                done, _ = await asyncio.wait(
+                    running, timeout=_STAGGER if waiting else None, return_when=asyncio.FIRST_COMPLETED
+                )
+                for task in done:
+                    error = task.exception()
+                    if error is None:
+                        return task.result(), running.pop(task)
+                    del running[task]
+                    if not isinstance(error, OSError):
+                        raise error
+                    errors.append(error)
+        finally:
+            await _abandon(running)
+        raise min(errors, key=_tells)
+
+    def _unresolved(self, error: OSError, name: str, trail: Trail) -> Fault:
+        evidence = _evidence(trail)
+        # The system's resolver reports a missing file descriptor as a name server's failure, or as no such name.
+        shortage = error if not isinstance(error, socket.gaierror) else _shortage()
+        if shortage is not None:
+            reason, cause = words(shortage)
+            if reason is Reason.INTERNAL:
+                return fault(reason, f"{cause} while looking up {name}", evidence)
+            return fault(Reason.DNS, f"the lookup of {name} failed", evidence)
+        code = error.errno
+        if code == socket.EAI_MEMORY:
+            return fault(Reason.INTERNAL, f"out of memory while looking up {name}", evidence)
+        if code == socket.EAI_AGAIN:
+            if not self._is_online():
+                return fault(Reason.PROBE_OFFLINE, "this machine has no network", evidence)
+            return fault(Reason.DNS, f"name server did not answer for {name}", evidence)
+        if code in _NO_SUCH_NAME:
+            return fault(Reason.DNS, f"no such name: {name}", evidence)
+        return fault(Reason.DNS, f"name server failed for {name}", evidence)
+
+    def _unreached(self, error: OSError, trail: Trail) -> Fault:
+        evidence = _evidence(trail)
+        if error.errno in {errno.ENETUNREACH, errno.ENETDOWN} and not self._is_online():
+            return fault(Reason.PROBE_OFFLINE, "this machine has no network", evidence)
+        return from_os_error(error, evidence, phase="connect")
+
+
+async def _attempt(target: _Target) -> socket.socket:
+    sock = socket.socket(target.family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        await asyncio.get_running_loop().sock_connect(sock, target.sockaddr)
+    except OSError as error:
+        sock.close()
+        if error.errno == errno.EADDRNOTAVAIL and target.family is socket.AF_INET6:
+            # No IPv6 address to come from; for IPv4 the same error means that the local ports are used up.
+            raise OSError(errno.EAFNOSUPPORT, "no IPv6") from error
+        raise
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+async def _abandon(running: Iterable[asyncio.Task[socket.socket]]) -> None:
+    """End the attempts that lost, and close what some of them may have opened in the same moment."""
+    losers = list(running)
+    for task in losers:
+        task.cancel()
+        task.add_done_callback(_close)  # also when this very wait is cancelled
+    if losers:
+        await asyncio.wait(losers)
+
+
+def _close(task: asyncio.Task[socket.socket]) -> None:
+    if not task.cancelled() and task.exception() is None:
+        task.result().close()
+
+
+def _target(address: Address, port: int) -> _Target:
+    if isinstance(address, IPv6Address):
+        zone = address.scope_id
+        number = 0
+        if zone is not None:
+            number = int(zone) if zone.isdigit() else socket.if_nametoindex(zone)
+        # The bare number, not the text with a zone: for that the loop would start a lookup in its own executor.
+        return _Target(socket.AF_INET6, str(address), (str(address).partition("%")[0], port, 0, number))
+    return _Target(socket.AF_INET, str(address), (str(address), port))
+
+
+def _interleaved(addresses: list[Address]) -> list[Address]:
+    """Return the addresses with families taking turns, the resolver's first choice first (RFC 8305 section 4)."""
+    first = [address for address in addresses if address.version == addresses[0].version]
+    second = [address for address in addresses if address.version != addresses[0].version]
+    turns = chain.from_iterable(zip_longest(first, second))
+    return [address for address in turns if address is not None]
+
+
+def _tells(error: OSError) -> tuple[int, bool]:
+    reason, _ = words(error)
+    return _TELLING.index(reason), error.errno == errno.EAFNOSUPPORT
+
+
+def _evidence(trail: Trail) -> Evidence:
+    return Evidence(addresses=trail.addresses, address=trail.address, phases=trail.phases, tls=trail.tls)

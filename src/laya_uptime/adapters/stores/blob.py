@@ -1,0 +1,129 @@
+"""Results as bytes: fixed records, codec 1. The first byte of every blob names its codec.
+
+One record: monitor u32, region u16, at i64 (ms since 1970), lateness i32 (ms from due to at), outcome u8, reason u8,
+latency u32 (0.1 ms), status u16 (0: none), then dns, connect, tls, send, wait, read as u32 (0.1 ms, all ones: not
+reached). Little-endian, no padding.
+"""
+
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from laya_uptime.domain.reason import Reason
+from laya_uptime.domain.result import Outcome, Result
+
+CODEC = 1
+_RECORD = struct.Struct("<IHqiBBIH6I")
+_ABSENT = 0xFFFFFFFF
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MS = timedelta(milliseconds=1)
+_TENTH = timedelta(microseconds=100)
+
+# Positions are stored, so these lists only ever grow at the end.
+_OUTCOMES = (Outcome.UP, Outcome.DEGRADED, Outcome.DOWN, Outcome.UNKNOWN)
+_REASONS: tuple[Reason | None, ...] = (
+    None,
+    Reason.DNS,
+    Reason.REFUSED,
+    Reason.UNREACHABLE,
+    Reason.RESET,
+    Reason.TIMEOUT,
+    Reason.TLS_EXPIRED,
+    Reason.TLS_NOT_YET_VALID,
+    Reason.TLS_HOSTNAME,
+    Reason.TLS_SELF_SIGNED,
+    Reason.TLS_UNTRUSTED,
+    Reason.TLS_HANDSHAKE,
+    Reason.HTTP_STATUS,
+    Reason.HTTP_PROTOCOL,
+    Reason.TRUNCATED,
+    Reason.TOO_LARGE,
+    Reason.REDIRECT_LOOP,
+    Reason.REDIRECT_BLOCKED,
+    Reason.BODY_INVALID,
+    Reason.ASSERTION,
+    Reason.REPORTED_DEGRADED,
+    Reason.REPORTED_UNHEALTHY,
+    Reason.SLOW,
+    Reason.CERT_EXPIRING,
+    Reason.CERT_WEAK,
+    Reason.HEARTBEAT_LATE,
+    Reason.BLOCKED_BY_POLICY,
+    Reason.PROBE_OFFLINE,
+    Reason.INTERNAL,
+)
+_OUTCOME_AT = {outcome: place for place, outcome in enumerate(_OUTCOMES)}
+_REASON_AT = {reason: place for place, reason in enumerate(_REASONS)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One stored result. Ids are the store's own numbers; None: not reached, or no such thing."""
+
+    monitor_id: int
+    region_id: int
+    at: datetime
+    due: datetime
+    outcome: Outcome
+    reason: Reason | None
+    latency: timedelta
+    status: int | None
+    phases: tuple[timedelta | None, ...]  # dns, connect, tls, send, wait, read
+
+
+def to_ms(at: datetime) -> int:
+    """Return the instant in whole milliseconds since 1970, UTC."""
+    return (at - _EPOCH) // _MS
+
+
+def from_ms(ms: int) -> datetime:
+    """Return the instant, aware, in UTC."""
+    return _EPOCH + ms * _MS
+
+
+def pack(results: Iterable[tuple[int, int, Result]]) -> bytes:
+    """Return (monitor number, region number, result) rows as one blob."""
+    parts = [bytes([CODEC])]
+    for monitor_id, region_id, result in results:
+        seen, verdict = result.observation, result.verdict
+        phases = seen.evidence.phases
+        steps = (phases.dns, phases.connect, phases.tls, phases.send, phases.wait, phases.read)
+        parts.append(
+            _RECORD.pack(
+                monitor_id,
+                region_id,
+                to_ms(seen.at),
+                (seen.at - seen.due) // _MS,
+                _OUTCOME_AT[verdict.outcome],
+                _REASON_AT[verdict.reason],
+                _tenths(seen.elapsed),
+                seen.evidence.status or 0,
+                *(_ABSENT if step is None else _tenths(step) for step in steps),
+            )
+        )
+    return b"".join(parts)
+
+
+def unpack(blob: bytes) -> Iterator[Record]:
+    """Return the records of a blob. Raise ValueError for a codec that is not known here or a torn blob."""
+    if not blob or blob[0] != CODEC:
+        raise ValueError(f"unknown codec {blob[:1].hex() or 'of an empty blob'}")
+    if (len(blob) - 1) % _RECORD.size:
+        raise ValueError("the blob is torn")
+    for monitor, region, at, late, outcome, reason, latency, status, *steps in _RECORD.iter_unpack(blob[1:]):
+        yield Record(
+            monitor_id=monitor,
+            region_id=region,
+            at=from_ms(at),
+            due=from_ms(at - late),
+            outcome=_OUTCOMES[outcome],
+            reason=_REASONS[reason],
+            latency=latency * _TENTH,
+            status=status or None,
+            phases=tuple(None if step == _ABSENT else step * _TENTH for step in steps),
+        )
+
+
+def _tenths(took: timedelta) -> int:
+    return min(max(took // _TENTH, 0), _ABSENT - 1)

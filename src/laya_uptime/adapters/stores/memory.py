@@ -1,0 +1,177 @@
+"""The ledger without a disk: the same promises until the process ends.
+
+Monitoring falls back to it when the database cannot be opened at all, and tests run on it in virtual time.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from laya_uptime.domain.alert import Alert
+from laya_uptime.domain.change import Attempt, Change, Memory, Remembered, Span
+from laya_uptime.domain.incident import Incident
+from laya_uptime.domain.monitor import Monitor
+from laya_uptime.domain.result import Result
+from laya_uptime.domain.routing import DueAlert
+from laya_uptime.domain.status import Health
+from laya_uptime.errors import StoreError
+from laya_uptime.ports import Claimed, Write
+
+MOST_RESULTS = 10_000  # the newest are kept
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(slots=True)
+class Row:
+    """One outbox row."""
+
+    alert: Alert
+    due_at: datetime
+    expires_at: datetime
+    next_try_at: datetime
+    decision: tuple[str, ...]
+    attempts: int = 0
+    lease_owner: str | None = None
+    lease_until: datetime = _NEVER
+    sent_at: datetime | None = None
+    dead_at: datetime | None = None
+    cause: str = ""
+
+    @property
+    def is_open(self) -> bool:
+        """Say whether it still waits for its delivery."""
+        return self.sent_at is None and self.dead_at is None
+
+
+class MemoryStore:
+    """`ports.Store` in plain dictionaries."""
+
+    def __init__(self) -> None:
+        self.results: list[Result] = []
+        self.spans: dict[str, list[Span]] = {}
+        self.incidents: dict[str, Incident] = {}
+        self.outbox: dict[str, Row] = {}
+        self._health: dict[str, tuple[Health, int]] = {}
+        self._targets: dict[str, str] = {}
+        self._seq = 0
+        self._seen_at: datetime | None = None
+
+    async def open(self, monitors: Sequence[Monitor], channels: Sequence[str], *, at: datetime) -> Memory:
+        """See `ports.Store.open`."""
+        del channels, at
+        for monitor in monitors:
+            self._targets.setdefault(monitor.id, monitor.target)
+        for row in self.outbox.values():
+            row.lease_owner, row.lease_until = None, _NEVER
+        still_open = {incident.monitor_id: incident for incident in self.incidents.values() if not incident.resolved_at}
+        remembered = {
+            monitor_id: Remembered(
+                health=health, seq=seq, incident=still_open.get(monitor_id), target=self._targets[monitor_id]
+            )
+            for monitor_id, (health, seq) in self._health.items()
+        }
+        return Memory(monitors=remembered, seen_at=self._seen_at, seq=self._seq)
+
+    async def commit(self, writes: Sequence[Write], *, seq: int, at: datetime) -> None:
+        """See `ports.Store.commit`."""
+        if seq <= self._seq:
+            return
+        for write in writes:  # first what may be refused, so that nothing is half done
+            if isinstance(write, Change) and write.seq is not None:
+                stored = self._health.get(write.monitor_id)
+                ahead = sum(
+                    1
+                    for other in writes[: list(writes).index(write)]
+                    if isinstance(other, Change) and other.monitor_id == write.monitor_id and other.seq is not None
+                )
+                if (stored[1] if stored else 0) + ahead != write.seq:
+                    raise StoreError(f"somebody else wrote the status of {write.monitor_id}")
+        for write in writes:
+            if isinstance(write, Change):
+                self._apply(write)
+            else:
+                self._record(write)
+        self._seq, self._seen_at = seq, at
+
+    async def claim(
+        self, capacity: Mapping[str, int], *, owner: str, at: datetime, lease: timedelta
+    ) -> Sequence[Claimed]:
+        """See `ports.Store.claim`."""
+        claimed = []
+        for channel, room in capacity.items():
+            waiting = sorted(self._waiting(channel), key=lambda row: (row.due_at, row.alert.id))
+            heads: dict[str, Row] = {}
+            for row in waiting:
+                heads.setdefault(row.alert.incident_id, row)
+            ready = [row for row in heads.values() if row.next_try_at <= at and row.lease_until <= at]
+            for row in ready[:room]:
+                row.lease_owner, row.lease_until = owner, at + lease
+                claimed.append(Claimed(alert=row.alert, attempts=row.attempts, expires_at=row.expires_at))
+        return claimed
+
+    async def next_due(self, channels: Sequence[str]) -> datetime | None:
+        """See `ports.Store.next_due`."""
+        times = [max(row.next_try_at, row.lease_until) for channel in channels for row in self._waiting(channel)]
+        return min(times, default=None)
+
+    async def prune(self, *, before: datetime) -> int:
+        """See `ports.Store.prune`."""
+        old = [result for result in self.results if result.observation.at < before]
+        self.results = [result for result in self.results if result.observation.at >= before]
+        done = [key for key, row in self.outbox.items() if not row.is_open and row.due_at < before]
+        for key in done:
+            del self.outbox[key]
+        return len(old) + len(done)
+
+    async def set_aside(self, *, at: datetime) -> str:
+        """See `ports.Store.set_aside`."""
+        del at
+        self.__init__()  # type: ignore[misc]  # forgetting everything is all there is to do
+        return "nowhere"
+
+    async def close(self) -> None:
+        """See `ports.Store.close`."""
+
+    def _waiting(self, channel: str) -> list[Row]:
+        return [row for row in self.outbox.values() if row.alert.channel_id == channel and row.is_open]
+
+    def _apply(self, change: Change) -> None:
+        self.results = [*self.results, *change.results][-MOST_RESULTS:] if change.results else self.results
+        if change.health is not None and change.seq is not None:
+            self._health[change.monitor_id] = (change.health, change.seq + 1)
+        if change.target is not None:
+            self._targets[change.monitor_id] = change.target
+        if change.span is not None:
+            spans = self.spans.setdefault(change.monitor_id, [])
+            if spans and spans[-1].started >= change.span.started:
+                spans.pop()
+            elif spans:
+                spans[-1] = _ended(spans[-1], change.span.started)
+            spans.append(change.span)
+        for incident in change.incidents:
+            self.incidents[incident.id] = incident
+        self._insert(change.alerts)
+
+    def _insert(self, alerts: Sequence[DueAlert]) -> None:
+        for due in alerts:
+            row = Row(due.alert, due.due_at, due.expires_at, due.due_at, due.decision)
+            self.outbox.setdefault(due.alert.id, row)
+
+    def _record(self, attempt: Attempt) -> None:
+        row = self.outbox.get(attempt.alert_id)
+        if row is not None and row.is_open:
+            row.attempts, row.sent_at, row.dead_at = attempt.attempts, attempt.sent_at, attempt.dead_at
+            row.next_try_at = attempt.next_try_at or row.next_try_at
+            row.lease_owner, row.lease_until, row.cause = None, _NEVER, attempt.cause
+        self._insert(attempt.also)
+
+
+def _ended(span: Span, at: datetime) -> Span:
+    return Span(
+        outcome=span.outcome,
+        started=span.started,
+        ended=at,
+        err=span.err,
+        detail=span.detail,
+        incident_id=span.incident_id,
+    )

@@ -1,0 +1,14 @@
+"""What Alembic runs for a migration: on a connection that the caller has already opened."""
+
+from alembic import context
+
+from laya_uptime.adapters.stores.tables import metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    render_as_batch=True,  # SQLite cannot alter a column in place
+    transaction_per_migration=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,80 @@
+"""`laya-uptime check URL`: look once, and show everything that was seen."""
+
+import json
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from laya_uptime import bootstrap
+from laya_uptime.cli import complain
+from laya_uptime.cli.draw import waterfall
+from laya_uptime.cli.serve import of_urls
+from laya_uptime.domain.facts import evidence_of
+from laya_uptime.domain.result import Outcome, Result
+from laya_uptime.ports import Watched
+
+_GOOD = {Outcome.UP, Outcome.DEGRADED}
+
+
+def check(
+    url: str,
+    *,
+    expect: list[str] | None = None,
+    prefer: list[str] | None = None,
+    health: str = "auto",
+    timeout: str = "10s",
+    as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
+) -> int:
+    """Check a URL once: phases as bars, certificate, assertions, health components. Exit 1 when it is down.
+
+    Parameters
+    ----------
+    url
+        What to look at, e.g. https://example.org/health.
+    expect
+        What must hold, e.g. "status == 200". May be given several times.
+    prefer
+        What should hold, e.g. "latency < 500ms". May be given several times.
+    health
+        Whether the body must be a health document: required, auto or off.
+    timeout
+        For the whole check, e.g. 500ms or 10s.
+    as_json
+        Print one JSON object.
+
+    """
+    settings: dict[str, object] = {"health": health, "timeout": timeout}
+    if expect:
+        settings["expect"] = [_as_written(text) for text in expect]
+    if prefer:
+        settings["prefer"] = [_as_written(text) for text in prefer]
+    configuration = of_urls([url], **settings)
+    (look,) = bootstrap.look(configuration.monitors, policy=configuration.egress, trouble=complain)
+    bootstrap.write(
+        json.dumps(_told(look.watched, look.result), ensure_ascii=False, indent=2)
+        if as_json
+        else waterfall(look.watched.monitor, look.result)
+    )
+    return 0 if look.result.verdict.outcome in _GOOD else 1
+
+
+def _as_written(text: str) -> str:
+    return text.replace("$", "$$")
+
+
+def _told(watched: Watched, result: Result) -> dict[str, object]:
+    verdict, observation = result.verdict, result.observation
+    return {
+        "url": watched.monitor.target,
+        "outcome": verdict.outcome,
+        "label": verdict.label,
+        "reason": verdict.reason,
+        "detail": verdict.detail,
+        "at": observation.at.isoformat(),
+        "elapsed_ms": round(observation.elapsed.total_seconds() * 1000, 1),
+        "components": [
+            {"name": part.name, "status": part.word, "outcome": part.outcome, "message": part.message}
+            for part in verdict.components
+        ],
+        "evidence": evidence_of(observation.evidence, verdict.assertions),
+    }

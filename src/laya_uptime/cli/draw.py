@@ -1,0 +1,80 @@
+"""How a check looks in a terminal: phases as bars, the certificate, components, assertions, redirects."""
+
+from datetime import datetime, timedelta
+
+from laya_uptime.domain.monitor import Monitor
+from laya_uptime.domain.result import Evidence, Outcome, Result, TlsFacts
+from laya_uptime.domain.text import cut, one_line
+
+SIGNS = {Outcome.UP: "✓", Outcome.DEGRADED: "▲", Outcome.DOWN: "✗", Outcome.UNKNOWN: "?"}
+_BAR = 40
+_MS = timedelta(milliseconds=1)
+
+
+def headline(monitor: Monitor, result: Result) -> str:
+    """Return one line: shape, name, outcome, code, time, and the cause where there is one."""
+    verdict, observation = result.verdict, result.observation
+    code = f" ({observation.evidence.status})" if observation.evidence.status is not None else ""
+    took = f"{observation.elapsed / _MS:.0f} ms"
+    cause = f": {one_line(verdict.detail)}" if verdict.detail and verdict.outcome is not Outcome.UP else ""
+    word = verdict.label if verdict.outcome is Outcome.UP else str(verdict.outcome)
+    return f"{SIGNS[verdict.outcome]} {one_line(monitor.name)}  {word}{code}  {took}{cause}"
+
+
+def one_look(monitor: Monitor, result: Result) -> str:
+    """Return the headline with the phases behind it."""
+    phases = "  ".join(f"{step} {took / _MS:.1f}" for step, took in result.observation.evidence.phases.reached())
+    return f"{headline(monitor, result)}  [ms: {phases}]" if phases else headline(monitor, result)
+
+
+def waterfall(monitor: Monitor, result: Result) -> str:
+    """Return everything a check saw, drawn for a person."""
+    evidence, verdict = result.observation.evidence, result.verdict
+    lines = [headline(monitor, result), f"  {monitor.target}"]
+    if verdict.reason is not None:
+        lines.append(f"  reason: {verdict.reason}")
+    lines += _addresses(evidence)
+    lines += [f"  redirect {hop.status}: {hop.url} -> {hop.location}" for hop in evidence.redirects]
+    lines += _bars(evidence)
+    lines += _certificate(evidence.tls, result.observation.at) if evidence.tls else []
+    lines += [
+        f"  {SIGNS[part.outcome]} {part.name}: {part.word}{f', {part.message}' if part.message else ''}"
+        for part in verdict.components
+    ]
+    lines += [
+        f"  {'✓' if check.holds else '✗'} {check.text}   "
+        f"{', '.join(f'{operand} = {value}' for operand, value in check.actual)}"
+        for check in verdict.assertions
+    ]
+    return "\n".join(cut(one_line(line.strip()), 200) if index == 0 else line for index, line in enumerate(lines))
+
+
+def _addresses(evidence: Evidence) -> list[str]:
+    if evidence.address is None:
+        return [f"  tried {', '.join(evidence.addresses)}"] if evidence.addresses else []
+    others = [address for address in evidence.addresses if address != evidence.address]
+    return [f"  connected to {evidence.address}" + (f" (also {', '.join(others)})" if others else "")]
+
+
+def _bars(evidence: Evidence) -> list[str]:
+    steps = evidence.phases.reached()
+    whole = sum((took for _, took in steps), timedelta(0)) or _MS
+    lines, before = [], timedelta(0)
+    for step, took in steps:
+        start = round(_BAR * (before / whole))
+        width = max(round(_BAR * (took / whole)), 1)
+        lines.append(f"  {step:8}{took / _MS:9.1f} ms  {' ' * start}{'█' * min(width, _BAR - start + 1)}")
+        before += took
+    return lines
+
+
+def _certificate(tls: TlsFacts, at: datetime) -> list[str]:
+    lines = [f"  {tls.version} {tls.cipher}"] if tls.version else []
+    if tls.fault:
+        lines.append(f"  ✗ {one_line(tls.fault)}")
+    for place, certificate in enumerate(tls.chain):
+        left = (certificate.not_after - at).days
+        head = "certificate" if place == 0 else "issued by"
+        days = f"{left} days left" if left >= 0 else f"expired {-left} days ago"
+        lines.append(f"  {head}: {one_line(certificate.subject)}, until {certificate.not_after:%Y-%m-%d} ({days})")
+    return lines

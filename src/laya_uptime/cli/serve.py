@@ -1,0 +1,123 @@
+"""`laya-uptime serve` and `laya-uptime up`: the service on a configuration file."""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from laya_uptime import bootstrap
+from laya_uptime.cli import complain
+from laya_uptime.cli.draw import one_look
+from laya_uptime.config.configuration import Configuration
+from laya_uptime.config.load import decode, find_file, load
+from laya_uptime.errors import ConfigError, Problem
+from laya_uptime.ports import Round
+
+_NOTHING = Problem(
+    "laya-uptime",
+    "there is nothing to watch: no configuration file was found",
+    "Name URLs (laya-uptime up https://example.org/health), or write ./laya-uptime.yaml; see docs/reference/configuration.md",
+)
+
+
+def serve(
+    *,
+    config: Annotated[str | None, Parameter(name=["--config", "-c"])] = None,
+) -> int:
+    """Watch what a configuration file lists, until stopped.
+
+    Parameters
+    ----------
+    config
+        The file. Else LAYA_UPTIME_CONFIG, ./laya-uptime.yaml, the user's and the system's configuration directory.
+
+    """
+    return _run(_read(config, needed=True), title="laya-uptime serves", draws=False)
+
+
+def up(
+    *urls: str,
+    config: Annotated[str | None, Parameter(name=["--config", "-c"])] = None,
+) -> int:
+    """Watch these URLs, and what the configuration file lists, in the foreground. The URLs are not remembered.
+
+    Parameters
+    ----------
+    urls
+        What to watch, e.g. https://example.org/health.
+    config
+        The file. Else LAYA_UPTIME_CONFIG, ./laya-uptime.yaml, the user's and the system's configuration directory.
+
+    """
+    configuration = _read(config, needed=not urls)
+    if urls:
+        configuration = _with_urls(configuration, urls)
+    return _run(configuration, title="laya-uptime is up", draws=True)
+
+
+def of_urls(urls: Sequence[str], **settings: object) -> Configuration:
+    """Return the configuration that watches these URLs. Raise ConfigError naming each one that is not possible."""
+    # JSON is a configuration too; a dollar sign in a URL is meant as it stands.
+    entries = {url: {"url": url.replace("$", "$$"), **settings} for url in urls}
+    return decode(json.dumps({"monitors": entries}), source="command line", environ={})
+
+
+def _with_urls(configuration: Configuration | None, urls: Sequence[str]) -> Configuration:
+    given = of_urls(list(dict.fromkeys(urls)))
+    if configuration is None:
+        return given
+    taken = {each.monitor.id for each in configuration.monitors}
+    new = tuple(each for each in given.monitors if each.monitor.id not in taken)
+    return replace(configuration, monitors=(*configuration.monitors, *new))
+
+
+def _read(config: str | None, *, needed: bool) -> Configuration | None:
+    path = find_file(config, os.environ)
+    if path is None:
+        if needed:
+            raise ConfigError([_NOTHING])
+        return None
+    return load(path, environ=os.environ)
+
+
+def _run(configuration: Configuration | None, *, title: str, draws: bool) -> int:
+    if configuration is None:
+        raise ConfigError([_NOTHING])
+    for warning in configuration.warnings:
+        complain(f"warning: {warning}")
+    log = configuration.log
+    file = Path(log.file).expanduser().absolute() if log.file else None
+    with (
+        bootstrap.hold(bootstrap.data_directory()) as directory,
+        bootstrap.log_to(file, as_json=log.format == "json", max_size=log.max_size, keep=log.keep),
+    ):
+
+        def draw(round_: Round) -> None:
+            bootstrap.write(one_look(round_.monitor, round_.result))
+
+        bootstrap.run(
+            bootstrap.Plan(
+                watched=configuration.monitors,
+                channels=configuration.channels,
+                policy=configuration.egress,
+                zone=configuration.timezone,
+                retention=configuration.retention,
+                first_look=draw if draws else None,
+            ),
+            directory=directory,
+            banner=[
+                f"{title}: {_count(len(configuration.monitors), 'monitor')} from {configuration.source}",
+                f"Alerts go to: {', '.join(channel.id for channel in configuration.channels) or 'nobody yet'}",
+                f"Data: {directory}, log: {file or 'console only'}",
+            ],
+            farewell="laya-uptime stopped",
+        )
+    return 0
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,85 @@
+"""Settings from several places: a monitor's own, its group's, the file's defaults. The most particular one counts."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from msgspec import UNSET, UnsetType
+
+from laya_uptime.config import explain
+from laya_uptime.config.findings import Findings
+from laya_uptime.config.quantities import written
+from laya_uptime.config.schema import Settings
+from laya_uptime.config.tree import Mapping
+from laya_uptime.domain.monitor import Monitor, Patience, Rules
+
+T = TypeVar("T")
+
+_USUAL = Monitor(id="", name="", target="")
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """Settings from one place, the mapping that they were read from, and what that is called in messages."""
+
+    settings: Settings
+    node: Mapping
+    path: str
+
+
+def settle(
+    layers: Sequence[Layer], *, id_: str, name: str, target: str, group: str | None, health_in_path: bool
+) -> Monitor:
+    """Return the monitor that these layers describe, the most particular first. What none of them says is as usual."""
+    said = [layer.settings for layer in layers]
+    patience, rules = _USUAL.patience, _USUAL.rules
+    return Monitor(
+        id=id_,
+        name=name,
+        target=target,
+        every=_first((one.every for one in said), _USUAL.every),
+        timeout=_first((one.timeout for one in said), _USUAL.timeout),
+        patience=Patience(
+            failures=_first((one.confirm for one in said), patience.failures),
+            passes=_first((one.recover for one in said), patience.passes),
+        ),
+        rules=Rules(
+            expect=_first((one.expect for one in said), rules.expect),
+            prefer=_first((one.prefer for one in said), rules.prefer),
+            health=_first((one.health for one in said), rules.health),
+            cert_warning=_first((one.cert_warning for one in said), rules.cert_warning),
+            health_in_path=health_in_path,
+        ),
+        remind_every=_first((one.remind for one in said), _USUAL.remind_every),
+        group=group,
+    )
+
+
+def compare_times(layers: Sequence[Layer], findings: Findings) -> None:
+    """Report where both the timeout and the interval are written and the former is not shorter.
+
+    A timeout that nobody wrote is left alone: slots that come due while a check still runs are skipped.
+    """
+    slow = next((layer for layer in layers if layer.settings.timeout is not UNSET), None)
+    often = next((layer for layer in layers if layer.settings.every is not UNSET), None)
+    if slow is None or often is None:
+        return
+    timeout, every = slow.settings.timeout, often.settings.every
+    if timeout is UNSET or every is UNSET or timeout < every:
+        return
+    # Blame what is written more particularly: the defaults may suit every other monitor.
+    particular, key = (slow, "timeout") if layers.index(slow) <= layers.index(often) else (often, "every")
+    value = particular.node.get(key)
+    findings.problem(
+        particular.node.at if value is None else value.at,
+        explain.about(
+            particular.path,
+            f"the timeout {written(timeout)} is not shorter than the interval {written(every)}"
+            + ("" if slow is often else f" ({slow.path}.timeout, {often.path}.every)"),
+        ),
+        f"Set timeout below {written(every)}, or every above {written(timeout)}.",
+    )
+
+
+def _first(values: Iterable[T | UnsetType], usual: T) -> T:
+    return next((value for value in values if not isinstance(value, UnsetType)), usual)

@@ -1,0 +1,187 @@
+"""Read a configuration file: all of it loads, or none of it and every mistake is told at once."""
+
+import os
+import stat
+from collections.abc import Mapping as Environ
+from pathlib import Path
+
+import msgspec
+import platformdirs
+
+from laya_uptime.config import explain, overrides, secrets, yaml
+from laya_uptime.config.channels import Channels
+from laya_uptime.config.configuration import Configuration, LogSettings
+from laya_uptime.config.decoder import Decoder, Refused
+from laya_uptime.config.findings import Findings
+from laya_uptime.config.layers import Layer
+from laya_uptime.config.monitors import Monitors
+from laya_uptime.config.schema import FREE_SECTIONS, Sections, Settings
+from laya_uptime.config.tree import Mapping, Node, Position, Scalar, Sequence
+from laya_uptime.domain.egress import EgressPolicy
+
+VARIABLE = "LAYA_UPTIME_CONFIG"
+
+
+def find_file(explicit: str | os.PathLike[str] | None, environ: Environ[str, str]) -> Path | None:
+    """Return the file to load, None where there is none.
+
+    One that is named, by the caller or in LAYA_UPTIME_CONFIG, is it whether or not it exists. Else the first that exists of
+    `./laya-uptime.yaml`, the user's configuration directory and `/etc/laya-uptime/config.yaml`.
+    """
+    named = explicit or environ.get(VARIABLE)
+    if named:
+        return Path(named)
+    places = (
+        Path("laya-uptime.yaml"),
+        platformdirs.user_config_path("laya-uptime", appauthor=False) / "config.yaml",
+        Path("/etc/laya-uptime/config.yaml"),
+    )
+    return next((place for place in places if place.exists()), None)
+
+
+def load(path: str | os.PathLike[str], *, environ: Environ[str, str]) -> Configuration:
+    """Return what the file asks for. Raise ConfigError with every problem in it, or with the reason it cannot be read."""
+    source = os.fspath(path)
+    findings = Findings()
+    try:
+        with Path(path).open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            data = file.read(yaml.MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        cause = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        findings.problem(
+            Position(source), f"the configuration cannot be read: {cause}", "Check the path and its rights."
+        )
+        findings.raise_problems()
+        raise
+    readable_by_all = os.name == "posix" and stat.S_ISREG(mode) and bool(mode & stat.S_IROTH)
+    return _Reading(source, environ, findings, readable_by_all=readable_by_all).of(data)
+
+
+def decode(text: str | bytes, *, source: str, environ: Environ[str, str]) -> Configuration:
+    """Return what the text of a file asks for. Raise ConfigError with every problem; `source` names it in positions."""
+    return _Reading(source, environ, Findings(), readable_by_all=False).of(text)
+
+
+class _Reading:
+    """One pass over one file."""
+
+    def __init__(self, source: str, environ: Environ[str, str], findings: Findings, *, readable_by_all: bool) -> None:
+        self._source = source
+        self._environ = environ
+        self._findings = findings
+        self._readable_by_all = readable_by_all
+        self._decoder = Decoder(findings)
+
+    def of(self, data: str | bytes) -> Configuration:
+        """Return the configuration, or raise ConfigError."""
+        tree = yaml.parse(data, source=self._source, findings=self._findings)
+        if tree is None:
+            self._findings.raise_problems()
+        if not isinstance(tree, Mapping):
+            where = Position(self._source, 1, 1) if tree is None else tree.at
+            got = explain.got(tree) if tree is not None else "nothing"
+            self._findings.problem(where, f"the file must be a mapping, and is {got}", "Begin with monitors:.")
+            self._findings.raise_problems()
+            raise TypeError(got)
+        filled = secrets.fill(tree, self._environ, self._findings)
+        assert isinstance(filled, Mapping)
+        root = overrides.apply(filled, self._environ, self._findings)
+        self._refuse_unknown_sections(root)
+        sections = self._sections(root)
+        egress = self._egress(root)
+        monitors = tuple(self._monitors(root, sections).read(self._free(root, "monitors")))
+        channels = tuple(Channels(self._decoder, self._findings, self._environ).read(self._free(root, "notify")))
+        self._warn_of_the_file(root)
+        self._findings.raise_problems()
+        log = sections.log
+        return Configuration(
+            source=self._source,
+            site_name=sections.site.name,
+            timezone=sections.site.timezone,
+            monitors=monitors,
+            channels=channels,
+            egress=egress,
+            log=LogSettings(file=log.file, format=log.format, max_size=log.max_size, keep=log.keep),
+            retention=sections.store.retention.results,
+            warnings=self._findings.warnings(),
+        )
+
+    def _refuse_unknown_sections(self, root: Mapping) -> None:
+        known = [field.encode_name for field in msgspec.structs.fields(Sections)] + list(FREE_SECTIONS)
+        for key, entry in root.entries.items():
+            if key not in known:
+                self._findings.problem(entry.key_at, *explain.unknown_key(key, "", known))
+
+    def _sections(self, root: Mapping) -> Sections:
+        """Return the sections with fixed keys. One with a mistake, which is reported, is as if it were not there."""
+        found: dict[str, object] = {}
+        for field in msgspec.structs.fields(Sections):
+            key = field.encode_name
+            node = root.get(key)
+            if node is None or _is_nothing(node):
+                continue
+            try:
+                found[field.name] = self._decoder.value(node, field.type, key, key)
+            except Refused:
+                continue
+        return msgspec.structs.replace(Sections(), **found)
+
+    def _free(self, root: Mapping, key: str) -> Mapping:
+        """Return a section whose keys are people's own names; an empty one where it is not written."""
+        node = root.get(key)
+        if node is None or _is_nothing(node):
+            return Mapping(at=root.where(key))
+        try:
+            return self._decoder.mapping(node, key)
+        except Refused:
+            return Mapping(at=node.at)
+
+    def _monitors(self, root: Mapping, sections: Sections) -> Monitors:
+        groups: dict[str, Layer | None] = {}
+        for key, entry in self._free(root, "groups").entries.items():
+            path = explain.path_to("groups", key)
+            try:
+                empty = Mapping(at=entry.key_at)
+                mapping = empty if _is_nothing(entry.value) else self._decoder.mapping(entry.value, path)
+                groups[key] = Layer(self._decoder.struct(mapping, Settings, path), mapping, path)
+            except Refused:
+                groups[key] = None
+        node: Node | None = root.get("defaults")
+        defaults = Layer(sections.defaults, node if isinstance(node, Mapping) else Mapping(at=root.at), "defaults")
+        return Monitors(self._decoder, self._findings, defaults=defaults, groups=groups)
+
+    def _egress(self, root: Mapping) -> EgressPolicy:
+        """Return the policy. Each entry is read on its own, so that each mistake has its own place."""
+        section = root.get("egress")
+        node = section.get("allow") if isinstance(section, Mapping) else None
+        entries = node.items if isinstance(node, Sequence) else [node]
+        texts: list[str] = []
+        for entry in entries:
+            if not isinstance(entry, Scalar) or not isinstance(entry.value, str) or entry.broken:
+                continue  # reading the section reports it
+            try:
+                EgressPolicy.parse([entry.value])
+            except ValueError as error:
+                what = str(error) if entry.shown == entry.value else "this is no IP address and no network"
+                self._findings.problem(entry.at, f"egress.allow: {what}", "Write an address or a network.")
+            else:
+                texts.append(entry.value)
+        return EgressPolicy.parse(texts)
+
+    def _warn_of_the_file(self, root: Mapping) -> None:
+        if not self._free(root, "monitors").entries:
+            self._findings.warning(
+                root.where("monitors"), "nothing is watched yet", "Write a name and a URL under monitors:."
+            )
+        if self._readable_by_all and self._decoder.literal_secrets:
+            self._findings.warning(
+                Position(self._source),
+                "everybody on this machine can read this file, and it holds a secret",
+                f"Run: chmod o-r {explain.quoted(self._source)}",
+            )
+
+
+def _is_nothing(node: Node) -> bool:
+    """Say whether a section is there without anything in it, as when all its lines are comments."""
+    return isinstance(node, Scalar) and node.value is None and not node.broken

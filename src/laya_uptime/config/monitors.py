@@ -1,0 +1,147 @@
+"""From what is written under `monitors` to the monitors and their checks.
+
+A plain text is a target, and the scheme of a target picks its check. What a monitor does not say comes from its group,
+then from `defaults`, then from the program.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import cast
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import UNSET
+
+from laya_uptime import plugins
+from laya_uptime.config import explain
+from laya_uptime.config.decoder import Decoder, Refused
+from laya_uptime.config.findings import Findings
+from laya_uptime.config.layers import Layer, compare_times, settle
+from laya_uptime.config.names import Names
+from laya_uptime.config.parts import option_keys, part_class
+from laya_uptime.config.schema import MonitorKeys
+from laya_uptime.config.tree import Entry, Mapping, Scalar
+from laya_uptime.domain.health import path_names_health
+from laya_uptime.domain.urls import redact
+from laya_uptime.ports import Check, Watched
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_EXAMPLE = "Write its URL, for example https://example.org/health."
+
+
+class Monitors:
+    """Reads every monitor of one file. What is wrong goes to the findings; a monitor with a mistake is left out."""
+
+    def __init__(
+        self, decoder: Decoder, findings: Findings, *, defaults: Layer | None, groups: dict[str, Layer | None]
+    ) -> None:
+        """Take the layers below the monitors. One that is None has a mistake of its own, already reported."""
+        self._decoder = decoder
+        self._findings = findings
+        self._defaults = defaults
+        self._groups = groups
+
+    def read(self, section: Mapping) -> Iterator[Watched]:
+        """Yield the monitors that can be used, in the order in which they are written."""
+        names = Names("monitors", self._findings)
+        for key, entry in section.entries.items():
+            path = explain.path_to("monitors", key)
+            id_ = names.identify(key, entry.key_at)
+            node = _as_mapping(entry)
+            if node is None:
+                self._findings.problem(
+                    entry.value.at, f"{path}: {explain.mismatch('a URL or a mapping', entry.value)}", _EXAMPLE
+                )
+                continue
+            kind = self._kind(node, path)
+            keys = self._keys(node, kind, path)
+            check = self._check(node, kind, path)
+            if keys is None:
+                continue
+            name = names.name(key, None if keys.name is UNSET else keys.name, entry.key_at)
+            layers = self._layers(keys, node, path)
+            if layers is None or check is None or id_ is None or name is None:
+                continue
+            target = check.target
+            monitor = settle(
+                layers,
+                id_=id_,
+                name=name,
+                target=target,
+                group=None if keys.group is UNSET else keys.group,
+                health_in_path=path_names_health(urlsplit(target).path),
+            )
+            yield Watched(monitor=monitor, check=check, position=str(entry.key_at))
+
+    def _keys(self, node: Mapping, kind: type[msgspec.Struct] | None, path: str) -> MonitorKeys | None:
+        """Return what every monitor may say. Where the check is not known, nobody can tell which other keys are wrong."""
+        others = option_keys(kind) if kind is not None else list(node.entries)
+        try:
+            return self._decoder.struct(node, MonitorKeys, path, also=others)
+        except Refused:
+            return None
+
+    def _check(self, node: Mapping, kind: type[msgspec.Struct] | None, path: str) -> Check | None:
+        """Return the check with its options, which are all keys that are not common to every monitor."""
+        if kind is None:
+            return None
+        own = set(option_keys(kind)) - set(option_keys(MonitorKeys))
+        options = {key: entry for key, entry in node.entries.items() if key in own}
+        try:
+            return cast("Check", self._decoder.struct(Mapping(at=node.at, entries=options), kind, path))
+        except Refused:
+            return None
+
+    def _kind(self, node: Mapping, path: str) -> type[msgspec.Struct] | None:
+        """Return the options struct of the check that is asked for, by `type` or by the scheme of `url`."""
+        named = node.get("type")
+        if named is not None:
+            if isinstance(named, Scalar) and isinstance(named.value, str) and not named.broken:
+                return part_class("checks", named, path, self._findings)
+            return None  # reading `type` reports it
+        url = node.get("url")
+        if url is None:
+            meant = [key for key in node.entries if explain.did_you_mean(key, ["url"])]
+            hint = f"Is {explain.quoted(meant[0])} meant to be it?" if meant else _EXAMPLE
+            self._findings.problem(node.at, f"{path} needs 'url'", hint)
+            return None
+        if not isinstance(url, Scalar) or not isinstance(url.value, str) or url.broken:
+            if not (isinstance(url, Scalar) and url.broken):
+                self._findings.problem(url.at, f"{path}.url: {explain.mismatch('a URL', url)}", _EXAMPLE)
+            return None
+        match = _SCHEME.match(url.value)
+        if match is None:
+            shown = redact(url.value) if url.shown == url.value else url.shown or "the URL"
+            what = f"{path}: {explain.quoted(shown)} does not begin with a scheme"
+            self._findings.problem(url.at, what, "Begin it with http:// or https://.")
+            return None
+        scheme = match[1].lower()
+        name = plugins.check_for(scheme)
+        if name is None:
+            what, remedy = explain.unknown_name("check", scheme, plugins.schemes())
+            self._findings.problem(url.at, f"{path}: {what}", remedy)
+            return None
+        return part_class("checks", Scalar(value=name, at=url.at), path, self._findings)
+
+    def _layers(self, keys: MonitorKeys, node: Mapping, path: str) -> list[Layer] | None:
+        """Return where settings come from, the most particular first. None where one of them cannot be used."""
+        layers: list[Layer | None] = [Layer(keys, node, path), self._defaults]
+        if keys.group is not UNSET:
+            if keys.group not in self._groups:
+                what, remedy = explain.unknown_name("group", keys.group, self._groups)
+                value = node.get("group")
+                at = node.at if value is None else value.at
+                self._findings.problem(at, f"{path}: {what}", f"{remedy} Groups are written under groups:.")
+                return None
+            layers.insert(1, self._groups[keys.group])
+        usable = [layer for layer in layers if layer is not None]
+        compare_times(usable, self._findings)
+        return usable if len(usable) == len(layers) else None
+
+
+def _as_mapping(entry: Entry) -> Mapping | None:
+    """Return a monitor's keys, also where it is nothing but its target; None where it is neither. It stands at its name."""
+    node = entry.value
+    if isinstance(node, Scalar) and (node.broken or isinstance(node.value, str)):
+        return Mapping(at=entry.key_at, entries={"url": Entry(node.at, node)})
+    return Mapping(at=entry.key_at, entries=node.entries) if isinstance(node, Mapping) else None

@@ -1,0 +1,121 @@
+"""Let the environment speak over the file: `LAYA_UPTIME_<SECTION>_<KEY>`, for containers that share one file.
+
+Single values of `site`, `log`, `egress` (a comma list), `store` and `defaults` may be given so, and the secrets of channels as
+`LAYA_UPTIME_NOTIFY_<CHANNEL>_<KEY>` or, with `_FILE` behind it, as the path of a file that holds the secret. An empty
+variable is as good as none. Values are data: `${...}` in them stays as it is.
+"""
+
+import re
+from collections.abc import Iterator
+from collections.abc import Mapping as Environ
+
+import msgspec
+
+from laya_uptime.config import explain, secrets
+from laya_uptime.config.annotations import Annotation, arms, bare, item_of
+from laya_uptime.config.findings import Findings
+from laya_uptime.config.names import slug
+from laya_uptime.config.schema import Sections
+from laya_uptime.config.tree import Entry, Mapping, Node, Position, Scalar, Sequence
+from laya_uptime.domain.secret import Secret
+
+PREFIX = "LAYA_UPTIME_"
+
+# Kubernetes gives every container such variables for every service, ours included.
+_KUBERNETES = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_\d+_.*)?)")
+
+
+def settings() -> dict[str, tuple[tuple[str, ...], Annotation]]:
+    """Return each variable with the path of keys that it speaks over and what that takes."""
+    return {PREFIX + "_".join(path).upper(): (path, kind) for path, kind in _leaves(Sections, ())}
+
+
+def _leaves(kind: type[msgspec.Struct], path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Annotation]]:
+    for field in msgspec.structs.fields(kind):
+        below = (*path, field.encode_name)
+        inner, _ = bare(arms(field.type)[0])
+        if isinstance(inner, type) and issubclass(inner, msgspec.Struct):
+            yield from _leaves(inner, below)
+        else:
+            yield below, arms(field.type)[0]
+
+
+def apply(root: Mapping, environ: Environ[str, str], findings: Findings) -> Mapping:
+    """Return the file's tree with what the environment says instead. Misspelt variables are warned of."""
+    known = settings()
+    for variable, (path, kind) in known.items():
+        if value := environ.get(variable):
+            root = _put(root, path, _node(variable, value, kind), Position(variable))
+    sections = tuple(f"{PREFIX}{field.encode_name.upper()}_" for field in msgspec.structs.fields(Sections))
+    for variable in sorted(environ):
+        if variable.startswith(sections) and variable not in known and not _KUBERNETES.fullmatch(variable):
+            close = explain.did_you_mean(variable, known)
+            findings.warning(
+                Position(variable), "this variable means nothing", f"Did you mean {close}?" if close else "Remove it."
+            )
+    return root
+
+
+def apply_secrets(
+    channel: Mapping, key: str, kind: type[msgspec.Struct], environ: Environ[str, str], findings: Findings
+) -> Mapping:
+    """Return a channel's tree with the secrets that the environment has for it. `key` is the channel's key in the file."""
+    stem = f"{PREFIX}NOTIFY_{slug(key).replace('-', '_').upper()}_"
+    for field in msgspec.structs.fields(kind):
+        if bare(arms(field.type)[0])[0] is not Secret:
+            continue
+        found = variable(f"{stem}{field.encode_name.upper()}", environ, findings)
+        if found is not None:
+            value, at = found
+            secret = Scalar(value=value, at=at, filled=True, brought=(value,))
+            channel = _put(channel, (field.encode_name,), secret, at)
+    return channel
+
+
+def variable(name: str, environ: Environ[str, str], findings: Findings) -> tuple[str, Position] | None:
+    """Return the value of a variable that may hold a secret, or of the file that NAME_FILE names, and where it came from.
+
+    None: neither is set, or what is set cannot be used, which is then reported.
+    """
+    from_file = f"{name}_FILE"
+    value, path = environ.get(name), environ.get(from_file)
+    if not path:
+        return (value, Position(name)) if value else None
+    if value:
+        findings.problem(Position(name), f"{name} and {from_file} are both set", "Set only one of them.")
+        return None
+    try:
+        return secrets.read_file(path), Position(from_file)
+    except ValueError as error:
+        findings.problem(
+            Position(from_file), str(error), "Give its path as this program sees it, and the right to read it."
+        )
+        return None
+
+
+def _node(variable: str, value: str, kind: Annotation) -> Node:
+    at = Position(variable)
+    item = item_of(kind)
+    pieces = value.split(",") if item is not None and bare(item)[0] is str else [value]
+    scalars = [
+        Scalar(value=piece, at=at, shown=piece, filled=True, brought=(piece,))
+        for piece in (piece.strip() for piece in pieces)
+        if piece
+    ]
+    return scalars[0] if item is None and scalars else Sequence(items=tuple(scalars), at=at)
+
+
+def _put(mapping: Mapping, path: tuple[str, ...], value: Node, at: Position) -> Mapping:
+    """Return the mapping with one value at the end of this path of keys."""
+    key, *rest = path
+    entry = mapping.entries.get(key)
+    if rest:
+        inner = entry.value if entry is not None else Mapping(at=at)
+        if isinstance(inner, Scalar) and inner.value is None and not inner.broken:
+            inner = Mapping(at=inner.at)
+        if not isinstance(inner, Mapping):
+            return mapping  # not what it must be; the decoder says so
+        value = _put(inner, tuple(rest), value, at)
+    return Mapping(
+        at=mapping.at, entries={**mapping.entries, key: Entry(entry.key_at if entry and rest else at, value)}
+    )

@@ -1,0 +1,243 @@
+"""The journey of one round: judge, agree, step, follow, alerts_due. All it decides is one Change, written whole.
+
+Nothing here waits: the change goes to the writer, which commits it, and the state in memory is already the new one.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from laya_uptime.domain.alert import Statistics, Transition
+from laya_uptime.domain.change import Change, Memory, Remembered, Span
+from laya_uptime.domain.facts import facts_of, own_facts
+from laya_uptime.domain.incident import Closing, Followed, Incident, Severity, close, follow
+from laya_uptime.domain.judge import judge
+from laya_uptime.domain.monitor import Monitor
+from laya_uptime.domain.quorum import agree
+from laya_uptime.domain.result import Observation, Outcome, Result, Verdict
+from laya_uptime.domain.routing import address, alerts_due
+from laya_uptime.domain.schedule import is_stale
+from laya_uptime.domain.status import Health, Status, fresh, lose_sight, step
+from laya_uptime.engine.state import State
+from laya_uptime.ports import Listener, Round, Write
+
+
+class Pipeline:
+    """Takes what was seen and says what follows from it."""
+
+    def __init__(
+        self,
+        monitors: Sequence[Monitor],
+        channels: Sequence[str],
+        *,
+        submit: Callable[[Write], None],
+        listener: Listener,
+        local: Callable[[datetime], datetime],
+    ) -> None:
+        self.monitors = {monitor.id: monitor for monitor in monitors}
+        self.states: dict[str, State] = {}
+        self._channels = tuple(channels)
+        self._submit = submit
+        self._listener = listener
+        self._local = local
+
+    def restore(self, memory: Memory, *, at: datetime, elapsed: timedelta) -> None:
+        """Take up every monitor where the last process left it.
+
+        Time in which no process was there is unknown, unless it was too short for a round to be missed. A monitor
+        that is gone, or that now watches something else, has its incident closed for that reason.
+        """
+        for monitor in self.monitors.values():
+            remembered = memory.monitors.get(monitor.id)
+            if remembered is None:
+                self.states[monitor.id] = State(health=fresh(at), seen=elapsed, seen_at=at)
+                continue
+            if remembered.target != monitor.target:
+                remembered = self._retarget(monitor, remembered, at)
+            self.states[monitor.id] = State(
+                health=remembered.health,
+                seq=remembered.seq,
+                incident=remembered.incident,
+                seen=elapsed,
+                seen_at=at,
+            )
+            left_at = min(memory.seen_at or at, at)
+            if at - left_at > monitor.every:
+                self._lose_sight(monitor, since=max(left_at, remembered.health.believed_since))
+            if remembered.incident is not None and remembered.incident.severity is Severity.DOWN:
+                self._listener.resumed(monitor, remembered.incident)
+        for monitor_id, remembered in memory.monitors.items():
+            if monitor_id not in self.monitors and remembered.incident is not None:
+                self._end(monitor_id, remembered.incident, at=at, why=Closing.MONITOR_REMOVED)
+
+    def absorb(self, monitor: Monitor, observations: Sequence[Observation], *, elapsed: timedelta) -> Round:
+        """Follow one round to whatever it implies, hand that to the writer, and return it."""
+        state = self.states[monitor.id]
+        before, stored = state.health, state.incident
+        verdicts = [judge(observation, monitor.rules) for observation in observations]
+        verdict = agree(verdicts, quorum=monitor.quorum)
+        results = tuple(
+            Result(observation=observation, verdict=each)
+            for observation, each in zip(observations, verdicts, strict=True)
+        )
+        decisive = next(result for result in results if result.verdict is verdict)
+        # A wall clock that was set back must not put news before what is already believed.
+        at = max(decisive.observation.at, before.believed_since, before.since)
+        if verdict.outcome is not Outcome.UNKNOWN:
+            state.incident = _with_blind_time(state.incident, before, at)
+            state.seen, state.seen_at = elapsed, at
+        state.health = step(before, verdict.outcome, at=at, patience=monitor.patience)
+        state.tally = state.tally.add(decisive.observation, verdict)
+        state.last = decisive
+        followed = self._follow(monitor, state, verdict, at)
+        state.incident = followed.current
+        round_ = Round(
+            monitor=monitor,
+            result=decisive,
+            health=state.health,
+            followed=followed,
+            statistics=state.tally.statistics(consecutive_failures=state.health.consecutive_failures),
+        )
+        self._record(state, before, stored, results, round_)
+        return round_
+
+    def watch_for_blindness(self, *, at: datetime, elapsed: timedelta) -> None:
+        """Believe nothing any more of monitors that nobody has seen for three intervals."""
+        for monitor in self.monitors.values():
+            state = self.states[monitor.id]
+            if state.health.believed is Status.UNKNOWN:
+                continue
+            if is_stale(last_seen=state.seen, every=monitor.every, now=elapsed):
+                self._lose_sight(monitor, since=max(min(state.seen_at, at), state.health.believed_since))
+
+    def _follow(self, monitor: Monitor, state: State, verdict: Verdict, at: datetime) -> Followed:
+        if verdict.outcome is Outcome.UNKNOWN:
+            return Followed(current=state.incident)
+        return follow(
+            state.incident,
+            state.health,
+            verdict,
+            monitor_id=monitor.id,
+            at=at,
+            remind_every=monitor.remind_every,
+        )
+
+    def _record(
+        self, state: State, before: Health, stored: Incident | None, results: tuple[Result, ...], round_: Round
+    ) -> None:
+        monitor, followed, health = round_.monitor, round_.followed, state.health
+        transition, about = followed.transition, followed.about
+        facts = None
+        if transition is not None and about is not None:
+            facts = facts_of(monitor, round_.result, transition, about, round_.statistics, local=self._local)
+        alerts = alerts_due(transition, about, facts=facts, channels=self._channels, at=round_.result.observation.at)
+        changed = tuple(each for each in (followed.closed, followed.current) if each is not None and each != stored)
+        seq = self._next_seq(state, before)
+        self._submit(
+            Change(
+                monitor_id=monitor.id,
+                results=results,
+                health=None if seq is None else health,
+                seq=seq,
+                span=_new_span(before, health, round_.result.verdict, followed),
+                incidents=changed,
+                alerts=alerts,
+            )
+        )
+
+    def _next_seq(self, state: State, before: Health) -> int | None:
+        """Return the number that the stored status has now, and count on; None where nothing of it changes."""
+        health = state.health
+        if state.seq and (health.status, health.streak, health.since) == (before.status, before.streak, before.since):
+            return None
+        seq, state.seq = state.seq, state.seq + 1
+        return seq
+
+    def _lose_sight(self, monitor: Monitor, *, since: datetime) -> None:
+        state = self.states[monitor.id]
+        before = state.health
+        state.health = lose_sight(before, since=since)
+        if state.health is before:
+            return
+        seq = self._next_seq(state, before)
+        self._submit(
+            Change(
+                monitor_id=monitor.id,
+                health=None if seq is None else state.health,
+                seq=seq,
+                span=Span(outcome=Status.UNKNOWN, started=since, detail="nobody looked"),
+            )
+        )
+
+    def _retarget(self, monitor: Monitor, remembered: Remembered, at: datetime) -> Remembered:
+        """Begin afresh with a monitor that watches something else now."""
+        health = replace(fresh(at), believed=Status.UNKNOWN, believed_since=max(at, remembered.health.believed_since))
+        if remembered.incident is not None:
+            self._end(monitor.id, remembered.incident, at=at, why=Closing.TARGET_CHANGED)
+        self._submit(
+            Change(
+                monitor_id=monitor.id,
+                health=health,
+                seq=remembered.seq,
+                span=Span(outcome=Status.UNKNOWN, started=health.believed_since, detail="watches another target now"),
+                target=monitor.target,
+            )
+        )
+        return replace(remembered, health=health, seq=remembered.seq + 1, incident=None)
+
+    def _end(self, monitor_id: str, incident: Incident, *, at: datetime, why: Closing) -> None:
+        """Close an incident from outside. Who was told that it began is told that it is over, and why."""
+        ended = close(incident, at=max(at, incident.opened_at), why=why)
+        message = _ENDED[why]
+        facts = replace(
+            own_facts(message, detail=message, at=self._local(at), is_good=True),
+            service=self.monitors[monitor_id].name if monitor_id in self.monitors else monitor_id,
+            monitor_id=monitor_id,
+            statistics=Statistics(),
+            first_failure=self._local(incident.down_at or incident.opened_at),
+        )
+        self._submit(
+            Change(
+                monitor_id=monitor_id,
+                incidents=(ended,),
+                alerts=tuple(
+                    address(
+                        ended.id,
+                        Transition.RECOVERED,
+                        0,
+                        channel,
+                        facts=facts,
+                        at=at,
+                        decision=(f"incident {ended.id} was closed: {why}", f"channel {channel} heard that it began"),
+                    )
+                    for channel in self._channels
+                ),
+            )
+        )
+
+
+_ENDED = {
+    Closing.TARGET_CHANGED: "Incident closed: the monitor now watches another target",
+    Closing.MONITOR_REMOVED: "Incident closed: the service is not monitored any more",
+    Closing.RECOVERED: "Service recovered",
+}
+
+
+def _with_blind_time(incident: Incident | None, before: Health, at: datetime) -> Incident | None:
+    """Add the time in which nobody looked to the incident that was open meanwhile."""
+    if incident is None or before.believed is not Status.UNKNOWN:
+        return incident
+    blind_since = max(before.believed_since, incident.down_at or incident.opened_at)
+    return replace(incident, unseen=incident.unseen + max(at - blind_since, timedelta(0)))
+
+
+def _new_span(before: Health, after: Health, verdict: Verdict, followed: Followed) -> Span | None:
+    if after.believed is before.believed and after.believed_since == before.believed_since:
+        return None
+    return Span(
+        outcome=after.believed,
+        started=after.believed_since,
+        err=None if verdict.reason is None else str(verdict.reason),
+        detail=verdict.detail,
+        incident_id=followed.current.id if followed.current else None,
+    )

@@ -1,0 +1,50 @@
+"""Run a check under one total deadline. An outage is an observation, not an error; so is our own trouble."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from laya_uptime.domain.monitor import Monitor
+from laya_uptime.domain.reason import Reason
+from laya_uptime.domain.result import Failure, Observation, Seen
+from laya_uptime.ports import Check, Clock, Reach
+
+IN_FLIGHT = 2_000  # checks at once; more wait, and their lateness shows it
+GRACE = timedelta(seconds=1)  # a check keeps its own deadline; one that overstays by this is cancelled
+
+
+class Prober:
+    """Looks at monitors from one region."""
+
+    def __init__(self, *, via: Reach, clock: Clock, trouble: Callable[[str], None], region: str = "local") -> None:
+        self._via = via
+        self._clock = clock
+        self._trouble = trouble
+        self._region = region
+        self._room = asyncio.Semaphore(IN_FLIGHT)
+
+    async def probe(self, monitor: Monitor, check: Check, due: datetime) -> Observation:
+        """Look once and return what was seen. Raise only when cancelled."""
+        async with self._room:
+            began = self._clock.monotonic()
+            now = self._clock.now()
+            at = now.replace(microsecond=now.microsecond // 1000 * 1000)  # what the store keeps
+            seen = await self._look(monitor, check)
+            return Observation(
+                monitor_id=monitor.id,
+                region=self._region,
+                due=due,
+                at=at,
+                elapsed=timedelta(seconds=self._clock.monotonic() - began),
+                seen=seen,
+            )
+
+    async def _look(self, monitor: Monitor, check: Check) -> Seen:
+        try:
+            async with asyncio.timeout((monitor.timeout + GRACE).total_seconds()):
+                return await check.probe(self._via, timeout=monitor.timeout)
+        except TimeoutError:
+            return Failure(Reason.TIMEOUT, f"no answer within {monitor.timeout.total_seconds():g} s")
+        except Exception as error:  # noqa: BLE001  a faulty check is our trouble and must not end the service
+            self._trouble(f"the check of {monitor.id} failed by itself ({type(error).__name__})")
+            return Failure(Reason.INTERNAL, f"the check itself failed ({type(error).__name__})")

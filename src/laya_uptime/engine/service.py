@@ -1,0 +1,273 @@
+"""Start, run, drain, stop: the one place that owns every task."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from laya_uptime.domain.alert import Transition
+from laya_uptime.domain.change import Change, Memory
+from laya_uptime.domain.facts import own_facts
+from laya_uptime.domain.incident import SELF, Closing, Incident, Severity, close, incident_id
+from laya_uptime.domain.reason import Reason
+from laya_uptime.domain.routing import DueAlert, address
+from laya_uptime.domain.status import Status
+from laya_uptime.engine.dispatcher import Dispatcher
+from laya_uptime.engine.housekeeper import Housekeeper
+from laya_uptime.engine.pipeline import Pipeline
+from laya_uptime.engine.prober import Prober
+from laya_uptime.engine.scheduler import Scheduler, Slot
+from laya_uptime.engine.state import State
+from laya_uptime.engine.supervisor import supervise
+from laya_uptime.engine.writer import Writer
+from laya_uptime.errors import StoreCorrupt, StoreError, StoreTooNew
+from laya_uptime.failpoints import fp
+from laya_uptime.ports import Channel, Clock, Listener, Reach, Store, Watchdog, Watched, Write
+
+DRAIN = 5.0  # seconds for what is under way when a stop is asked for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a service is run with, beside its parts."""
+
+    owner: str  # names this process in leases
+    retention: timedelta = timedelta(days=90)
+    local: Callable[[datetime], datetime]  # into the time zone that people read
+    chance: Callable[[], float]  # 0 up to 1, for jitter
+
+
+class Service:
+    """Watches until it is told to stop."""
+
+    def __init__(
+        self,
+        watched: Sequence[Watched],
+        channels: Sequence[Channel],
+        *,
+        store: Store,
+        fallback: Store,
+        via: Reach,
+        clock: Clock,
+        listener: Listener,
+        watchdog: Watchdog,
+        settings: Settings,
+    ) -> None:
+        self._monitors = [each.monitor for each in watched]
+        self._checks = {each.monitor.id: each.check for each in watched}
+        self._channels = tuple(channels)
+        self._store = store
+        self._fallback = fallback
+        self._via = via
+        self._clock = clock
+        self._listener = listener
+        self._watchdog = watchdog
+        self._settings = settings
+        self._rounds: set[asyncio.Task[None]] = set()
+        self._own_incident: Incident | None = None
+        self._prober = Prober(via=via, clock=clock, trouble=listener.trouble)
+        self._pipeline = Pipeline(
+            self._monitors,
+            [channel.id for channel in channels],
+            submit=self._submit,
+            listener=listener,
+            local=settings.local,
+        )
+
+    @property
+    def states(self) -> dict[str, State]:
+        """Return the state of each monitor, by id; empty before `run`."""
+        return self._pipeline.states
+
+    @property
+    def scheduler(self) -> Scheduler:
+        """Return the scheduler, for its counts. Only while running."""
+        return self._scheduler
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Watch until `stop` is set, then finish what is under way within five seconds.
+
+        Raise StoreTooNew or DataDirectoryError where the data directory cannot be used.
+        """
+        memory, alarm = await self._open_store()
+        self._assemble()
+        self._writer.start_at(memory.seq)
+        self._pipeline.restore(memory, at=self._clock.now(), elapsed=self._scheduler.elapsed)
+        if alarm is not None:
+            self._raise_own(alarm)
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            tasks = {name: group.create_task(self._guard(name, run)) for name, run in self._duties().items()}
+            self._watchdog.ready()
+            await stop.wait()
+            await self._drain(tasks)
+        await self._store.close()
+
+    def _submit(self, write: Write) -> None:
+        self._writer.submit(write)
+
+    def _assemble(self) -> None:
+        settings = self._settings
+        self._dispatcher = Dispatcher(
+            self._store,
+            self._channels,
+            via=self._via,
+            clock=self._clock,
+            listener=self._listener,
+            submit=self._submit,
+            chance=settings.chance,
+            owner=settings.owner,
+        )
+        self._writer = Writer(
+            self._store,
+            clock=self._clock,
+            listener=self._listener,
+            committed=self._dispatcher.committed,
+            rescue=self._dispatcher.rescue,
+            degraded=self._store_changed,
+        )
+        self._scheduler = Scheduler(
+            self._monitors,
+            clock=self._clock,
+            start=self._start_round,
+            passed_over=lambda slot: self._listener.slot_over(slot.monitor.id, slot.due),
+        )
+        self._housekeeper = Housekeeper(
+            clock=self._clock,
+            store=self._store,
+            writer=self._writer,
+            scheduler=self._scheduler,
+            pipeline=self._pipeline,
+            watchdog=self._watchdog,
+            listener=self._listener,
+            retention=settings.retention,
+        )
+
+    def _duties(self) -> dict[str, Callable[[], Awaitable[None]]]:
+        return {
+            "the scheduler": self._scheduler.run,
+            "the writer": self._writer.run,
+            "the dispatcher": self._dispatcher.run,
+            "the heartbeat": self._housekeeper.beat,
+            "the look-out": self._housekeeper.look_for_blindness,
+            "the pruning": self._housekeeper.prune,
+        }
+
+    async def _guard(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        await supervise(name, run, clock=self._clock, listener=self._listener)
+
+    async def _open_store(self) -> tuple[Memory, str | None]:
+        """Return what is remembered, and an alarm where the database could not simply be opened."""
+        names = [channel.id for channel in self._channels]
+        at = self._clock.now()
+        try:
+            return await self._store.open(self._monitors, names, at=at), None
+        except StoreTooNew:
+            raise
+        except StoreCorrupt as damage:
+            alarm = f"The database was damaged ({damage})"
+            try:
+                kept = await self._store.set_aside(at=at)
+                memory = await self._store.open(self._monitors, names, at=at)
+            except StoreError as error:
+                alarm = f"{alarm} and no new one could be made ({error})"
+            else:
+                alarm = f"{alarm}. It was set aside as {kept}; monitoring began with an empty one"
+                self._listener.trouble(alarm)
+                return memory, alarm
+        except StoreError as error:
+            alarm = f"The database cannot be opened ({error})"
+        alarm += ". Monitoring goes on in memory: nothing is kept across a restart until that is mended"
+        self._listener.trouble(alarm)
+        self._store = self._fallback
+        return await self._store.open(self._monitors, names, at=at), alarm
+
+    def _start_round(self, slot: Slot) -> None:
+        task = self._group.create_task(self._round(slot))
+        self._rounds.add(task)
+        task.add_done_callback(self._rounds.discard)
+
+    async def _round(self, slot: Slot) -> None:
+        monitor = slot.monitor
+        suspect = False
+        try:
+            fp("check.slot_claimed")
+            observation = await self._prober.probe(monitor, self._checks[monitor.id], slot.due)
+            round_ = self._pipeline.absorb(monitor, [observation], elapsed=self._scheduler.elapsed)
+            suspect = round_.health.status is Status.SUSPECT
+            self._listener.round_done(round_)
+        except Exception as error:  # noqa: BLE001  one round that goes wrong is not the end of the service
+            self._listener.trouble(f"a round of {monitor.id} failed ({type(error).__name__})")
+        finally:
+            self._scheduler.finished(monitor, is_suspect=suspect)
+            self._listener.slot_over(monitor.id, slot.due)
+
+    async def _drain(self, tasks: dict[str, asyncio.Task[None]]) -> None:
+        """End in order: no new checks, then checks, deliveries and commits that are under way."""
+        self._watchdog.stopping()
+        deadline = self._clock.monotonic() + DRAIN
+        for name in ("the scheduler", "the look-out", "the pruning", "the dispatcher"):
+            tasks[name].cancel()
+        rounds = set(self._rounds)
+        if rounds:
+            await asyncio.wait(rounds, timeout=DRAIN)
+            for task in rounds:
+                task.cancel()
+            await asyncio.gather(*rounds, return_exceptions=True)
+        await self._dispatcher.settle(max(deadline - self._clock.monotonic(), 0.0))
+        try:
+            async with asyncio.timeout(max(deadline - self._clock.monotonic(), 1.0)):
+                await self._writer.drained()
+        except TimeoutError:
+            self._listener.trouble("The database did not take the last results; they are not kept")
+        for task in tasks.values():
+            task.cancel()
+
+    def _store_changed(self, cause: str | None) -> None:
+        """Raise the alert about our own database from memory, and end it through the ledger."""
+        if cause is not None:
+            self._raise_own(f"The database cannot be written: {cause}", through_ledger=False)
+        else:
+            self._end_own("The database can be written again")
+
+    def _raise_own(self, detail: str, *, through_ledger: bool = True) -> None:
+        at = self._clock.now()
+        incident = Incident(
+            id=incident_id("laya-uptime", at),
+            monitor_id=SELF,
+            severity=Severity.DOWN,
+            opened_at=at,
+            down_at=at,
+            confirmed_at=at,
+            reason=Reason.INTERNAL,
+            detail=detail,
+        )
+        alerts = self._own_alerts(incident, Transition.DOWN, "laya-uptime itself is in trouble", detail, at=at)
+        if through_ledger:
+            ended = close(incident, at=at, why=Closing.RECOVERED)  # told once; there is nothing to wait for
+            self._writer.submit(Change(monitor_id=SELF, incidents=(ended,), alerts=alerts))
+        else:
+            self._own_incident = incident
+            for due in alerts:
+                self._dispatcher.rescue(due)
+
+    def _end_own(self, detail: str) -> None:
+        incident, self._own_incident = self._own_incident, None
+        if incident is None:
+            return
+        at = self._clock.now()
+        ended = close(incident, at=max(at, incident.opened_at), why=Closing.RECOVERED)
+        alerts = self._own_alerts(incident, Transition.RECOVERED, "laya-uptime itself is well again", detail, at=at)
+        self._writer.submit(Change(monitor_id=SELF, incidents=(ended,), alerts=alerts))
+
+    def _own_alerts(
+        self, incident: Incident, transition: Transition, message: str, detail: str, *, at: datetime
+    ) -> tuple[DueAlert, ...]:
+        facts = own_facts(
+            message, detail=detail, at=self._settings.local(at), is_good=transition is Transition.RECOVERED
+        )
+        why = (f"{transition} of {incident.id}: {detail}", "every channel hears of laya-uptime's own trouble")
+        return tuple(
+            address(incident.id, transition, 0, channel.id, facts=facts, at=at, decision=why)
+            for channel in self._channels
+        )
