@@ -6,6 +6,7 @@ from typing import cast
 
 from msgspec import UNSET
 
+from laya_uptime import plugins
 from laya_uptime.config import explain, overrides
 from laya_uptime.config.decoder import Decoder, Refused
 from laya_uptime.config.findings import Findings
@@ -44,6 +45,10 @@ class Channels:
         node = self._decoder.mapping(entry.value, path)
         node = Mapping(at=entry.key_at, entries=node.entries)
         named = node.get("type")
+        if named is None:
+            known = explain.listing(plugins.names("notifiers"))
+            self._findings.problem(node.at, f"{path} needs 'type'", f"Known: {known}.")
+            raise Refused
         kind = None
         if isinstance(named, Scalar) and isinstance(named.value, str) and not named.broken:
             kind = part_class("notifiers", named, path, self._findings)

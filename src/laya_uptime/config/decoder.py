@@ -186,11 +186,25 @@ def _tells(key: str, text: str) -> bool:
     """Say whether a literal in a place for secrets gives something away."""
     if not text or key == _HARMLESS:
         return False
-    return redact(text) != text if key == "url" else True
+    if key == "url":
+        return redact(text) != text
+    if key == "body":
+        return any(looks_secret(word) for word in re.findall(r"[\w-]+", text))
+    return True
 
 
 def _blamed(said: str, mapping: Mapping) -> Position:
-    """Return the place of the option that a message begins with in `backquotes`, else of the whole mapping."""
-    match = re.match(r"`([^`]+)`", said)
-    value = mapping.get(match[1]) if match is not None else None
-    return mapping.at if value is None else value.at
+    """Return the place of the option that a message is about, else of the whole mapping.
+
+    A message names its option in `backquotes` or as a plain word ("the header X-Id ..."); a host is part of a URL.
+    """
+    words = {word.lower() for word in re.findall(r"\w+", said)}
+    if match := re.match(r"`([^`]+)`", said):
+        words = {match[1]}
+    elif "host" in words:
+        words.add("url")
+    for key, entry in mapping.entries.items():
+        if key in words or key.removesuffix("s") in words:
+            return entry.value.at
+    only = list(mapping.entries.values())
+    return only[0].value.at if len(only) == 1 else mapping.at

@@ -10,8 +10,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from laya_uptime import plugins
 from laya_uptime.config.findings import Findings
-from laya_uptime.config.overrides import variable
 from laya_uptime.config.parts import build
+from laya_uptime.config.secrets import from_variable
 from laya_uptime.config.tree import Position
 from laya_uptime.domain.secret import Secret
 from laya_uptime.domain.urls import canonical_host, parse_url
@@ -66,7 +66,7 @@ class Channels:
         """Return the channel "Webhook", None where it is off or cannot be used. A `flag` that is not None beats ALERT_WEBHOOK."""
         url, at = (flag or "").strip(" \t"), Position("--webhook")
         if flag is None:
-            found = variable("ALERT_WEBHOOK", self._environ, self._findings)
+            found = from_variable("ALERT_WEBHOOK", self._environ, self._findings)
             url, at = ("", at) if found is None else (found[0].strip(" \t"), found[1])
         if not url:
             return None
@@ -91,7 +91,7 @@ class Channels:
         query = parse_qsl(parts.query, keep_blank_values=True)
         keys = [value for name, value in query if name == "routing_key" and value]
         key, key_at = (keys[0], at) if keys else ("", at)
-        if not keys and (found := variable("PAGERDUTY_ROUTING_KEY", self._environ, self._findings)) is not None:
+        if not keys and (found := from_variable("PAGERDUTY_ROUTING_KEY", self._environ, self._findings)) is not None:
             key, key_at = found[0].strip(), found[1]
         if parts.path.rstrip("/") not in {"", _ENQUEUE}:
             self._findings.problem(
@@ -126,7 +126,7 @@ class Channels:
         try:
             build(plugins.find("notifiers", "email"), options)
         except ValueError as error:
-            self._findings.problem(at, str(error).replace(f"`{option}`", "the address"), "Write name@example.org.")
+            self._findings.problem(at, str(error).replace(f"`{option}`", "it"), "Write name@example.org.")
             return False
         return True
 
@@ -156,8 +156,8 @@ class Channels:
     def _credentials(self) -> tuple[str | None, str | None]:
         """Return user and password, both or neither."""
         before = self._findings.count
-        user = variable("SMTP_USER", self._environ, self._findings)
-        password = variable("SMTP_PASSWORD", self._environ, self._findings)
+        user = from_variable("SMTP_USER", self._environ, self._findings)
+        password = from_variable("SMTP_PASSWORD", self._environ, self._findings)
         if self._findings.count > before:
             return None, None
         if user is not None and password is None:

@@ -74,8 +74,9 @@ def from_environment(
     given = Channels(environ, findings)
     found = (given.email(email), given.webhook(webhook))
     named = (log_file or "").strip() or environ.get("LOG_FILE", "").strip()
-    if "\0" in named:
-        findings.problem(Position("--log-file" if log_file else "LOG_FILE"), "a path cannot hold a NUL character")
+    if re.search(r"[\x00-\x1f\x7f]", named):
+        at = Position("--log-file" if log_file else "LOG_FILE")
+        findings.problem(at, "the path holds a line break or another control character", "Remove it.")
     findings.raise_problems()
     return DropIn(
         monitors=tuple(watched for watched in monitors if watched is not None),

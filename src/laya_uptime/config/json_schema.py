@@ -39,8 +39,11 @@ _TYPES: dict[object, str] = {int: "integer", float: "number", bool: "boolean"}
 
 def json_schema() -> Json:
     """Return the schema of a whole configuration file."""
-    properties: Json = {field.encode_name: _field(field) for field in msgspec.structs.fields(Sections)}
-    properties["defaults"] = {"$ref": "#/$defs/settings"}
+    properties: Json = {}
+    for field in msgspec.structs.fields(Sections):
+        properties[field.encode_name] = section = _field(field)
+        section["type"] = ["object", "null"]  # all its lines may be comments
+    properties["defaults"] = {"anyOf": [{"$ref": "#/$defs/settings"}, {"type": "null"}]}
     properties["groups"] = _named(
         {"anyOf": [{"$ref": "#/$defs/settings"}, {"type": "null"}]}, "Settings that monitors share."
     )
@@ -148,6 +151,9 @@ def _one(kind: Annotation) -> Json:
         schema = {"anyOf": [{"enum": words}, _ASKED_FOR]}
     elif (item := item_of(kind)) is not None:
         schema = {"type": "array", "items": _annotation(item)}
+        for meta in metas(marks):
+            lengths = {"minItems": meta.min_length, "maxItems": meta.max_length}
+            schema |= {word: limit for word, limit in lengths.items() if limit is not None}
         if takes_text(item):
             schema = {"anyOf": [_annotation(item), schema]}
     elif (entry := entry_of(kind)) is not None:

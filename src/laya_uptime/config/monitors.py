@@ -56,10 +56,11 @@ class Monitors:
             kind = self._kind(node, path)
             keys = self._keys(node, kind, path)
             check = self._check(node, kind, path)
+            group = self._group(node, path)
             if keys is None:
                 continue
             name = names.name(key, None if keys.name is UNSET else keys.name, entry.key_at)
-            layers = self._layers(keys, node, path)
+            layers = self._layers(Layer(keys, node, path), group)
             if layers is None or check is None or id_ is None or name is None:
                 continue
             target = check.target
@@ -68,7 +69,7 @@ class Monitors:
                 id_=id_,
                 name=name,
                 target=target,
-                group=None if keys.group is UNSET else keys.group,
+                group=group,
                 health_in_path=path_names_health(urlsplit(target).path),
             )
             yield Watched(monitor=monitor, check=check, position=str(entry.key_at))
@@ -123,17 +124,21 @@ class Monitors:
             return None
         return part_class("checks", Scalar(value=name, at=url.at), path, self._findings)
 
-    def _layers(self, keys: MonitorKeys, node: Mapping, path: str) -> list[Layer] | None:
+    def _group(self, node: Mapping, path: str) -> str | None:
+        """Return the group that a monitor names, None where it names none; report one that is not there."""
+        named = node.get("group")
+        if not isinstance(named, Scalar) or not isinstance(named.value, str) or named.broken:
+            return None  # reading the key reports what is no name at all
+        if named.value not in self._groups:
+            what, remedy = explain.unknown_name("group", named.value, self._groups)
+            self._findings.problem(named.at, f"{path}: {what}", f"{remedy} Groups are written under groups:.")
+        return named.value
+
+    def _layers(self, own: Layer, group: str | None) -> list[Layer] | None:
         """Return where settings come from, the most particular first. None where one of them cannot be used."""
-        layers: list[Layer | None] = [Layer(keys, node, path), self._defaults]
-        if keys.group is not UNSET:
-            if keys.group not in self._groups:
-                what, remedy = explain.unknown_name("group", keys.group, self._groups)
-                value = node.get("group")
-                at = node.at if value is None else value.at
-                self._findings.problem(at, f"{path}: {what}", f"{remedy} Groups are written under groups:.")
-                return None
-            layers.insert(1, self._groups[keys.group])
+        layers: list[Layer | None] = [own, self._defaults]
+        if group is not None:
+            layers.insert(1, self._groups.get(group))
         usable = [layer for layer in layers if layer is not None]
         compare_times(usable, self._findings)
         return usable if len(usable) == len(layers) else None

@@ -64,33 +64,12 @@ def apply_secrets(
     for field in msgspec.structs.fields(kind):
         if bare(arms(field.type)[0])[0] is not Secret:
             continue
-        found = variable(f"{stem}{field.encode_name.upper()}", environ, findings)
+        found = secrets.from_variable(f"{stem}{field.encode_name.upper()}", environ, findings)
         if found is not None:
             value, at = found
             secret = Scalar(value=value, at=at, filled=True, brought=(value,))
             channel = _put(channel, (field.encode_name,), secret, at)
     return channel
-
-
-def variable(name: str, environ: Environ[str, str], findings: Findings) -> tuple[str, Position] | None:
-    """Return the value of a variable that may hold a secret, or of the file that NAME_FILE names, and where it came from.
-
-    None: neither is set, or what is set cannot be used, which is then reported.
-    """
-    from_file = f"{name}_FILE"
-    value, path = environ.get(name), environ.get(from_file)
-    if not path:
-        return (value, Position(name)) if value else None
-    if value:
-        findings.problem(Position(name), f"{name} and {from_file} are both set", "Set only one of them.")
-        return None
-    try:
-        return secrets.read_file(path), Position(from_file)
-    except ValueError as error:
-        findings.problem(
-            Position(from_file), str(error), "Give its path as this program sees it, and the right to read it."
-        )
-        return None
 
 
 def _node(variable: str, value: str, kind: Annotation) -> Node:

@@ -93,9 +93,9 @@ class Bytes:
 
 
 def written(duration: timedelta) -> str:
-    """Return a duration in the largest unit that leaves a whole number, e.g. "90s" or "14d"."""
-    if not duration:
-        return "0s"
+    """Return a duration in the largest unit that leaves a whole number, e.g. "90s" or "14d"; one minute is "60s"."""
+    if duration in {timedelta(0), _UNITS["m"]}:
+        return f"{duration // _UNITS['s']}s"
     for unit, worth in reversed(_UNITS.items()):
         if not duration % worth:
             return f"{duration // worth}{unit}"

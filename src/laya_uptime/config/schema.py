@@ -35,7 +35,9 @@ CertWarning = Annotated[
     Span(timedelta(0), 3650 * _DAY),
     Meta(description="A certificate that expires sooner than this is degraded."),
 ]
-Expressions = Annotated[tuple[Assertion, ...], Meta(max_length=100)]
+Expect = Annotated[tuple[Assertion, ...], Meta(max_length=100, description="What must hold, or the monitor is down.")]
+Prefer = Annotated[tuple[Assertion, ...], Meta(max_length=100, description="What should hold, or it is degraded.")]
+Health = Annotated[HealthMode, Meta(description="Whether a health document is read from the body.")]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -46,9 +48,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     confirm: Confirm | UnsetType = UNSET
     recover: Recover | UnsetType = UNSET
     remind: Remind | UnsetType = UNSET
-    expect: Expressions | UnsetType = UNSET
-    prefer: Expressions | UnsetType = UNSET
-    health: HealthMode | UnsetType = UNSET
+    expect: Expect | UnsetType = UNSET
+    prefer: Prefer | UnsetType = UNSET
+    health: Health | UnsetType = UNSET
     cert_warning: CertWarning | UnsetType = UNSET
 
 
@@ -56,8 +58,8 @@ class MonitorKeys(Settings, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """What every monitor may say beside the options of its check."""
 
     name: Name | UnsetType = UNSET
-    type: str | UnsetType = UNSET
-    group: str | UnsetType = UNSET
+    type: Annotated[str, Meta(description="The check, where the scheme of the URL does not tell.")] | UnsetType = UNSET
+    group: Annotated[str, Meta(description="A name from groups.")] | UnsetType = UNSET
 
 
 class ChannelKeys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -71,20 +73,24 @@ class Site(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """What is watched as a whole, and the time zone its people live in."""
 
     name: Name = "laya-uptime"
-    timezone: ZoneInfo = msgspec.field(default_factory=lambda: ZoneInfo("UTC"))
+    timezone: Annotated[ZoneInfo, Meta(description="An IANA name such as Europe/Berlin.")] = msgspec.field(
+        default_factory=lambda: ZoneInfo("UTC")
+    )
 
 
 class Egress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Addresses and networks that are opened although they are closed by default."""
 
-    allow: Annotated[list[str], Meta(max_length=1000)] = []
+    allow: Annotated[
+        list[str], Meta(max_length=1000, description="IP addresses and networks such as 169.254.169.254 or fe80::/10.")
+    ] = []
 
 
 class Log(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The program's own log. Without a file it goes to standard output alone."""
 
-    file: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
-    format: Literal["text", "json"] = "text"
+    file: Annotated[str, Meta(min_length=1, max_length=4096, description="The path of the log file.")] | None = None
+    format: Annotated[Literal["text", "json"], Meta(description="How each line is written.")] = "text"
     max_size: Annotated[int, Bytes(10_000, 10_000_000_000), Meta(description="The log rotates at this size.")] = (
         10_000_000
     )

@@ -55,6 +55,27 @@ def read_file(path: str) -> str:
     return text
 
 
+def from_variable(name: str, environ: Environ[str, str], findings: Findings) -> tuple[str, Position] | None:
+    """Return the value of a variable that may hold a secret, or of the file that NAME_FILE names, and where it came from.
+
+    None: neither is set, or what is set cannot be used, which is then reported.
+    """
+    from_file = f"{name}_FILE"
+    value, path = environ.get(name), environ.get(from_file)
+    if not path:
+        return (value, Position(name)) if value else None
+    if value:
+        findings.problem(Position(name), f"{name} and {from_file} are both set", "Set only one of them.")
+        return None
+    try:
+        return read_file(path), Position(from_file)
+    except ValueError as error:
+        findings.problem(
+            Position(from_file), str(error), "Give its path as this program sees it, and the right to read it."
+        )
+        return None
+
+
 class _Filler:
     """Fills one tree. A value that aliases repeat is filled once and stays shared."""
 

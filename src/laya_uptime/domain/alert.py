@@ -64,8 +64,8 @@ class AlertFacts:
     first_failure: datetime | None = None
     confirmed: datetime | None = None
     recovered: datetime | None = None
-    downtime: timedelta | None = None  # set on recovery; time when nobody looked is not in it
-    unseen: timedelta | None = None  # the part of the incident during which nobody looked
+    downtime: timedelta | None = None  # set on recovery: from the first failure to the first pass
+    unseen: timedelta | None = None  # the part of it during which nobody looked
     evidence: dict[str, object] | None = None  # JSON values only, redacted
 
 

@@ -16,7 +16,7 @@ def next_try(
     alerts for one channel do not come back in the same second. What the receiver asked for (Retry-After) is a
     lower bound. The last attempt is made at the deadline rather than given up before it.
     """
-    wait = min(FIRST_WAIT * 2 ** min(attempts - 1, _DOUBLINGS), LONGEST_WAIT)
+    wait = min(FIRST_WAIT * (1 << min(attempts - 1, _DOUBLINGS)), LONGEST_WAIT)
     wait = wait / 2 + wait / 2 * chance
     due = at + max(wait, asked or timedelta(0))
     if due <= expires_at:

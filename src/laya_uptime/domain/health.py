@@ -154,13 +154,12 @@ def _from_json(document: object) -> HealthDocument | NoDocument:
 
 
 def _why_none(body: Body, text: str) -> str:
-    if body.fault is not None:
-        fault = cut(one_line(body.fault[: 2 * _LONGEST_MESSAGE]), _LONGEST_MESSAGE)
-        return f"body is {fault}" if fault.startswith("not ") else fault
     if not text:
         return "body is empty"
     if body.content_type in {"text/html", "application/xhtml+xml"} or text[:15].lower().startswith(_HTML):
         return "body is HTML, not a health document"
+    if body.fault and (fault := cut(one_line(body.fault[: 2 * _LONGEST_MESSAGE]), _LONGEST_MESSAGE)):
+        return f"body is {fault}" if fault.startswith("not ") else fault
     if body.content_type in {"text/plain", ""}:
         return "body is plain text, not a health document"
     return f"body is {escaped(body.content_type, _LONGEST_NAME)}, not a health document"

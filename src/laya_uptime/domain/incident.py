@@ -53,10 +53,13 @@ class Incident:
 
     @property
     def downtime(self) -> timedelta | None:
-        """Return how long the monitor was down: known once it is over, without the time when nobody looked."""
+        """Return how long the outage lasted, from the first failure to the first pass; None while it is not over.
+
+        `unseen` of it is not known for sure: in the spans, and so in every uptime, that part is unknown.
+        """
         if self.down_at is None or self.resolved_at is None:
             return None
-        return max(self.resolved_at - self.down_at - self.unseen, timedelta(0))
+        return max(self.resolved_at - self.down_at, timedelta(0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

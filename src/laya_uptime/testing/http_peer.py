@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 import struct
 from dataclasses import dataclass, field
 from typing import Self
@@ -31,12 +32,13 @@ class HttpPeer:
     """Use it as an async context manager. Every connection carries one request.
 
     `answer` is what every request is answered with; None: nothing, ever. `endless` is repeated after it until the
-    other side has enough; `reset` closes with a TCP reset in place of an answer.
+    other side has enough; `reset` closes with a TCP reset in place of an answer; `tls` makes it an https server.
     """
 
     answer: bytes | None = OK
     endless: bytes = b""
     reset: bool = False
+    tls: ssl.SSLContext | None = None
     requests: list[Received] = field(default_factory=list)
     _server: asyncio.Server | None = None
     _open: int = 0
@@ -44,7 +46,7 @@ class HttpPeer:
 
     async def __aenter__(self) -> Self:
         self._idle.set()
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self.tls)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -61,7 +63,7 @@ class HttpPeer:
 
     def url(self, target: str = "/") -> str:
         """Return the address of one of its pages."""
-        return f"http://127.0.0.1:{self.port}{target}"
+        return f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}{target}"
 
     async def until_idle(self) -> None:
         """Wait until the other side has closed all its connections."""
