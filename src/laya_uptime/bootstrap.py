@@ -180,6 +180,11 @@ def examine_live() -> list[Finding]:
     return [examination.heartbeat(database, SystemClock())]
 
 
+def write_block(text: str) -> None:
+    """Write to the log as it stands, in order with its lines."""
+    journal.write_block(text)
+
+
 def write(text: str) -> None:
     """Write to standard output, escaping what it cannot encode."""
     encoding = sys.stdout.encoding or "utf-8"

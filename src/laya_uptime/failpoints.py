@@ -42,19 +42,34 @@ class _Armed:
 
     def __init__(self, point: str, text: str) -> None:
         """Read `ACTION[:ARGUMENT][@N]`. Raise ValueError for what is not one."""
-        action, _, nth = text.partition("@")
-        self.action, _, self.argument = action.partition(":")
-        self.nth = int(nth) if nth else None
+        what, at, nth = text.partition("@")
+        self.action, _, argument = what.partition(":")
         self.passages = 0
         self.lock = threading.Lock()
-        known = {"kill", "term", "errno", "sleep"}
-        if point not in POINTS or self.action not in known:
-            message = f"{VARIABLE}: unknown failpoint {point}={text}"
-            raise ValueError(message)
-        if self.action == "errno":
-            self.number = int(getattr(errno, self.argument))
-        if self.action == "sleep":
-            self.seconds = float(self.argument)
+        try:
+            if point not in POINTS:
+                raise ValueError("no such point")  # noqa: TRY301  all faults get the same frame below
+            self.nth = _passage(nth) if at else None
+            self._prepare(argument)
+        except ValueError as error:
+            points = ", ".join(POINTS)
+            raise ValueError(f"{VARIABLE}: unknown failpoint {point}={text} ({error}). Points: {points}") from None
+
+    def _prepare(self, argument: str) -> None:
+        match self.action:
+            case "kill" | "term" if not argument:
+                pass
+            case "errno":
+                numbers = {name: number for number, name in errno.errorcode.items()}
+                if argument not in numbers:
+                    raise ValueError("no such errno")
+                self.number = numbers[argument]
+            case "sleep":
+                self.seconds = float(argument)
+                if not 0 <= self.seconds < threading.TIMEOUT_MAX:
+                    raise ValueError("no time to sleep")
+            case _:
+                raise ValueError("no such action")
 
     def act(self) -> None:
         """Count this passage and act where it is the one."""
@@ -72,10 +87,19 @@ class _Armed:
             raise OSError(self.number, os.strerror(self.number))
 
 
+def _passage(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError("passages count from 1")
+    return number
+
+
 def _read(text: str) -> dict[str, _Armed]:
     armed = {}
     for part in filter(None, (piece.strip() for piece in text.split(","))):
         point, _, action = part.partition("=")
+        if point in armed:
+            raise ValueError(f"{VARIABLE}: failpoint {point} is armed twice")
         armed[point] = _Armed(point, action)
     return armed
 

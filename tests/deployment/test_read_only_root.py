@@ -71,7 +71,7 @@ def start(command: list[str], environment: dict[str, str], output: IO[str]) -> t
         return started, int(json.load(information)["child-pid"])
 
 
-def test_h02_it_watches_and_stops_in_order_on_a_read_only_root(
+def test_h02_it_watches_is_healthy_and_stops_in_order_on_a_read_only_root(
     sandbox: Sandbox,
     services: dict[str, str],
     eventually: Callable[[Callable[[], bool], Callable[[], str]], None],
@@ -88,12 +88,16 @@ def test_h02_it_watches_and_stops_in_order_on_a_read_only_root(
         try:
             eventually(lambda: "✓ Parent Portal: healthy (200)" in seen() or running.poll() is not None, seen)
             assert running.poll() is None, seen()
+            # What the image's health check does: another process, the same files.
+            doctor = [f"{sys.prefix}/bin/laya-uptime", "doctor", "--live"]
+            health = subprocess.run(sandbox(doctor), env=environment, capture_output=True, text=True, check=False)
             os.kill(inside, signal.SIGTERM)
             code = running.wait(timeout=30)
         finally:
             running.kill()
             running.wait()
 
+    assert health.returncode == 0, health.stdout + health.stderr
     assert code == 0, seen()
     assert "✓ AI Service: healthy (200)" in (tmp_path / "logs/uptime_monitoring.log").read_text("utf-8")
     assert [path for path in (tmp_path / "data").rglob("*") if path.is_file()] != []

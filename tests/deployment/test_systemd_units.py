@@ -86,3 +86,29 @@ def test_the_monitor_watches_the_documented_addresses_and_logs_into_its_director
         "LOG_FILE=/var/log/laya-uptime/uptime_monitoring.log",
         "LAYA_UPTIME_DATA=/var/lib/laya-uptime",
     ]
+
+
+# PR_SET_MDWE with PR_MDWE_REFUSE_EXEC_GAIN (prctl(2), Linux 6.3): what the unit's filter refuses, the kernel refuses.
+REFUSING = """
+import ctypes, os, sys
+if ctypes.CDLL(None).prctl(65, 1, 0, 0, 0):
+    sys.exit(99)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_h01_the_program_needs_no_memory_that_can_be_written_and_executed(
+    services: dict[str, str], program: Callable[[str], str], tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", REFUSING, program("laya-uptime"), "watch", "--dry-run"],
+        cwd=tmp_path,
+        env=services | {"LAYA_UPTIME_DATA": str(tmp_path / "data")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    if done.returncode == 99:
+        pytest.skip("not run: this kernel cannot refuse memory that is written and executed (Linux 6.3)")
+    assert done.returncode == 0, done.stdout + done.stderr

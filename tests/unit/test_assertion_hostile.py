@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from laya_uptime.domain.assertion import Assertion, ExpressionError, parse
@@ -69,11 +69,13 @@ BODIES = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(codec=None), max_size=80))
 def test_parsing_any_text_raises_nothing_but_an_expression_error(text: str) -> None:
     parsed(text)
 
 
+@settings(deadline=None)
 @given(st.lists(SCRAPS, max_size=14).map(" ".join) | st.lists(SCRAPS, max_size=8).map("".join), BODIES)
 def test_what_looks_like_an_expression_is_refused_or_can_be_tested(text: str, body: Body) -> None:
     assertion = parsed(text)
@@ -83,6 +85,7 @@ def test_what_looks_like_an_expression_is_refused_or_can_be_tested(text: str, bo
         assert all(len(value) <= 120 and value.isprintable() for _, value in result.actual)
 
 
+@settings(deadline=None)
 @given(st.text("$.@?*[]()'\"abc019<=&|!:,-~#^_ ", max_size=24))
 def test_parsing_any_query_raises_nothing_but_an_expression_error(query: str) -> None:
     quoted = query.replace("\\", "\\\\").replace('"', '\\"')
@@ -92,17 +95,20 @@ def test_parsing_any_query_raises_nothing_but_an_expression_error(query: str) ->
         assertion.test(an_answer_with({"a": [0, 1, {"b": "c"}], "b": {"a": None}}))
 
 
+@settings(deadline=None)
 @given(st.text("ab(|)*+?{}[]^$.\\d1,:<=!Pi", max_size=24))
 def test_parsing_any_pattern_raises_nothing_but_an_expression_error(pattern: str) -> None:
     quoted = pattern.replace("\\", "\\\\")
     parsed(f'text matches "{quoted}"')
 
 
+@settings(deadline=None)
 @given(JSON, st.sampled_from(["==", "!=", "<", "<=", ">", ">="]), JSON)
 def test_comparing_any_two_values_raises_nothing(left: object, symbol: str, right: object) -> None:
     holds(f"body.x {symbol} body.y", {"x": left, "y": right})
 
 
+@settings(deadline=None)
 @given(JSON, JSON)
 def test_equal_and_unequal_never_both_hold(left: object, right: object) -> None:
     document = {"x": left, "y": right}
@@ -205,6 +211,7 @@ def test_each_evaluation_of_a_query_has_its_own_budget() -> None:
     assert [assertion.test(observation).holds for _ in range(3)] == [True] * 3
 
 
+@settings(deadline=None)
 @given(st.timedeltas() | st.just(timedelta.max) | st.just(timedelta.min))
 def test_any_duration_can_be_shown(took: timedelta) -> None:
     [(_, shown)] = parse("latency < 1s").test(an_answer(elapsed=took)).actual

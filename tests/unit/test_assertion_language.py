@@ -1,5 +1,7 @@
 """What each operand reads and each operator means."""
 
+import subprocess
+import sys
 from datetime import timedelta
 
 import pytest
@@ -333,3 +335,15 @@ def test_evidence_is_short_however_large_the_value(value: object) -> None:
 
     assert len(shown) <= 120
     assert "…" in shown
+
+
+def test_the_libraries_that_few_expressions_need_are_loaded_only_for_those() -> None:
+    script = """
+import sys
+from laya_uptime.domain.assertion import parse
+parse("status in 200..299 and body.x")
+assert not {"re2", "jsonpath"} & sys.modules.keys()
+parse('text matches "a"')
+assert "re2" in sys.modules and "jsonpath" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)

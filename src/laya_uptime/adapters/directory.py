@@ -1,5 +1,6 @@
 """The data directory: made private, and held by one process at a time."""
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -18,7 +19,7 @@ class DataDirectory:
     def __enter__(self) -> Path:
         """Return the path. Raise DataDirectoryError where another process holds it or it cannot be written."""
         try:
-            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _make(self.path)
             self._descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise DataDirectoryError(
@@ -34,8 +35,12 @@ class DataDirectory:
                 f"the data directory {self.path} is in use by process {holder}. "
                 "Stop that one, or set LAYA_UPTIME_DATA to another directory"
             ) from error
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
+        except OSError as error:
+            os.close(self._descriptor)
+            raise DataDirectoryError(f"the data directory {self.path} cannot be locked: {error.strerror}") from error
+        with contextlib.suppress(OSError):  # the lock holds without the number, on a full disk too
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
         return self.path
 
     def __exit__(
@@ -43,3 +48,10 @@ class DataDirectory:
     ) -> None:
         # The file stays: removing it would let two processes hold locks on two files of one name.
         os.close(self._descriptor)
+
+
+def _make(path: Path) -> None:
+    """Make the directory, and those above it that are missing, private whatever the umask is."""
+    if not path.is_dir():
+        _make(path.parent)
+        path.mkdir(mode=0o700, exist_ok=True)

@@ -88,8 +88,10 @@ def _directory(directory: Path) -> Finding:
 
 def _space(directory: Path) -> Finding:
     free = shutil.disk_usage(_nearest(directory)).free
-    what = f"{free / 1e9:.1f} GB free"
-    return Finding("disk", free > _LOW, what, "Make room: history needs about 40 KB a day for three monitors.")
+    if free > _LOW:
+        return Finding("disk", True, f"{free / 1e9:.1f} GB free")
+    what = f"only {free / 1e6:.0f} MB are free."
+    return Finding("disk", False, what, "Make room: history needs about 40 KB a day for three monitors.")
 
 
 def _speed(directory: Path, clock: Clock) -> Finding:
@@ -103,8 +105,10 @@ def _speed(directory: Path, clock: Clock) -> Finding:
             each = (clock.monotonic() - began) / _SYNCS * 1000
     except OSError as error:
         return Finding("write speed", False, f"cannot write: {error.strerror}.", "Mend the disk or choose another.")
-    good = True if each < _SLOW_SYNC_MS else None
-    return Finding("write speed", good, f"{each:.1f} ms for a durable write", "A slow disk delays charts, not checks.")
+    if each < _SLOW_SYNC_MS:
+        return Finding("write speed", True, f"{each:.1f} ms for a durable write")
+    what = f"a durable write takes {each:.0f} ms."
+    return Finding("write speed", None, what, "Checks go on meanwhile; history is written later.")
 
 
 def _certificates() -> Finding:

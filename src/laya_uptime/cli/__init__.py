@@ -48,6 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (DataDirectoryError, StoreTooNew) as error:
         complain(str(error))
         return USAGE
+    except ModuleNotFoundError as error:
+        complain(f"the library {error.name} is not installed. Run: pip install -r scripts/requirements.txt")
+        return USAGE
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:

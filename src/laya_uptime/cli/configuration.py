@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from laya_uptime import bootstrap
 from laya_uptime.cli import USAGE, complain
+from laya_uptime.cli.draw import count
 from laya_uptime.config.json_schema import json_schema
 from laya_uptime.config.load import find_file, load
 from laya_uptime.errors import ConfigError, Problem
@@ -31,7 +32,7 @@ def validate(
     path = find_file(file, os.environ)
     if path is None:
         raise ConfigError(
-            [Problem("laya-uptime", "no configuration file was found", "Name one: laya-uptime validate FILE")]
+            [Problem("configuration", "no configuration file was found", "Name one: laya-uptime validate FILE")]
         )
     try:
         configuration = load(path, environ=os.environ)
@@ -53,7 +54,7 @@ def validate(
         return 0
     for warning in warnings:
         complain(f"warning: {warning}")
-    counted = f"{len(configuration.monitors)} monitors, {len(configuration.channels)} channels"
+    counted = f"{count(len(configuration.monitors), 'monitor')}, {count(len(configuration.channels), 'channel')}"
     bootstrap.write(f"{path}: {counted}: no errors")
     return 0
 

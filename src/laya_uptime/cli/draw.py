@@ -21,10 +21,15 @@ def headline(monitor: Monitor, result: Result) -> str:
     return f"{SIGNS[verdict.outcome]} {one_line(monitor.name)}  {word}{code}  {took}{cause}"
 
 
-def one_look(monitor: Monitor, result: Result) -> str:
-    """Return the headline with the phases behind it."""
-    phases = "  ".join(f"{step} {took / _MS:.1f}" for step, took in result.observation.evidence.phases.reached())
-    return f"{headline(monitor, result)}  [ms: {phases}]" if phases else headline(monitor, result)
+def phases(result: Result) -> str:
+    """Return one line with the time of each step."""
+    steps = result.observation.evidence.phases.reached()
+    return "  " + ("  ".join(f"{step} {took / _MS:.1f} ms" for step, took in steps) or "no step was finished")
+
+
+def count(number: int, noun: str) -> str:
+    """Return "1 monitor", "2 monitors"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def waterfall(monitor: Monitor, result: Result) -> str:

@@ -11,14 +11,14 @@ from cyclopts import Parameter
 
 from laya_uptime import bootstrap
 from laya_uptime.cli import complain
-from laya_uptime.cli.draw import one_look
+from laya_uptime.cli.draw import count, phases
 from laya_uptime.config.configuration import Configuration
 from laya_uptime.config.load import decode, find_file, load
 from laya_uptime.errors import ConfigError, Problem
 from laya_uptime.ports import Round
 
 _NOTHING = Problem(
-    "laya-uptime",
+    "configuration",
     "there is nothing to watch: no configuration file was found",
     "Name URLs (laya-uptime up https://example.org/health), or write ./laya-uptime.yaml; see docs/reference/configuration.md",
 )
@@ -62,8 +62,12 @@ def up(
 def of_urls(urls: Sequence[str], **settings: object) -> Configuration:
     """Return the configuration that watches these URLs. Raise ConfigError naming each one that is not possible."""
     # JSON is a configuration too; a dollar sign in a URL is meant as it stands.
-    entries = {url: {"url": url.replace("$", "$$"), **settings} for url in urls}
-    return decode(json.dumps({"monitors": entries}), source="command line", environ={})
+    entries = {url.partition("://")[2] or url: {"url": url.replace("$", "$$"), **settings} for url in urls}
+    try:
+        return decode(json.dumps({"monitors": entries}), source="command line", environ={})
+    except ConfigError as error:
+        # Nobody typed the JSON, so lines and columns in it would only puzzle.
+        raise ConfigError([replace(problem, where="command line") for problem in error.problems]) from None
 
 
 def _with_urls(configuration: Configuration | None, urls: Sequence[str]) -> Configuration:
@@ -97,7 +101,7 @@ def _run(configuration: Configuration | None, *, title: str, draws: bool) -> int
     ):
 
         def draw(round_: Round) -> None:
-            bootstrap.write(one_look(round_.monitor, round_.result))
+            bootstrap.write_block(phases(round_.result))
 
         bootstrap.run(
             bootstrap.Plan(
@@ -110,14 +114,10 @@ def _run(configuration: Configuration | None, *, title: str, draws: bool) -> int
             ),
             directory=directory,
             banner=[
-                f"{title}: {_count(len(configuration.monitors), 'monitor')} from {configuration.source}",
+                f"{title}: {count(len(configuration.monitors), 'monitor')} from {configuration.source}",
                 f"Alerts go to: {', '.join(channel.id for channel in configuration.channels) or 'nobody yet'}",
                 f"Data: {directory}, log: {file or 'console only'}",
             ],
             farewell="laya-uptime stopped",
         )
     return 0
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

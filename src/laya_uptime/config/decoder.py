@@ -15,6 +15,7 @@ import msgspec
 from laya_uptime.config import explain, leaves
 from laya_uptime.config.annotations import Annotation, arms, bare, entry_of, item_of, may_be_nothing, takes_text, wanted
 from laya_uptime.config.findings import Findings
+from laya_uptime.config.parts import fields_of
 from laya_uptime.config.quantities import Unfit
 from laya_uptime.config.tree import Mapping, Node, Position, Scalar, Sequence
 from laya_uptime.domain.secret import Secret
@@ -45,7 +46,7 @@ class Decoder:
         `path` names the mapping in messages. Keys in `also` are allowed and left alone: somebody else reads them.
         """
         mapping = self.mapping(node, path)
-        fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+        fields = fields_of(kind)
         values: dict[str, object] = {}
         refused = False
         for key, entry in mapping.entries.items():
@@ -164,13 +165,15 @@ class Decoder:
 
     def _refuse(self, node: Node, path: str, unfit: Unfit) -> Refused:
         """Report why a value cannot be used. Return what is to be raised then."""
-        at = node.at
+        at, remedy = node.at, unfit.remedy
         if isinstance(node, Scalar):
             if node.broken:
                 return Refused()
+            if node.value is None and not remedy:
+                remedy = "Write the value, or remove the key."
             if unfit.offset is not None and node.text_column is not None:
                 at = Position(at.source, at.line, node.text_column + unfit.offset)
-        self._findings.problem(at, explain.about(path, unfit.what), unfit.remedy)
+        self._findings.problem(at, explain.about(path, unfit.what), remedy)
         return Refused()
 
     def _warn_of_literal(self, at: Position, path: str) -> None:

@@ -2,10 +2,13 @@
 
 import difflib
 from collections.abc import Iterable
+from itertools import islice
 
 from laya_uptime.config.tree import Mapping, Node, Scalar, Sequence
 
 _SHOWN = 60  # a value is quoted to be recognised, not to be read
+_LISTED = 40  # names that one message tells
+_COMPARED = 2000  # names among which a misspelt one is looked for; each costs time
 
 # Words that people bring along from other monitors, and what they are called here.
 _SYNONYMS = {
@@ -26,6 +29,7 @@ _SYNONYMS = {
     "recipients": "to",
     "reminder": "remind",
     "retries": "confirm",
+    "sender": "from",
     "services": "monitors",
     "target": "url",
     "threshold": "confirm",
@@ -45,7 +49,7 @@ def path_to(*keys: str) -> str:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """Return the known word that was probably meant, None where nothing comes close."""
-    candidates = {name.casefold(): name for name in known}
+    candidates = {name.casefold(): name for name in islice(known, _COMPARED)}
     candidates |= {
         synonym: name for synonym, name in _SYNONYMS.items() if name in candidates and synonym not in candidates
     }
@@ -54,8 +58,10 @@ def did_you_mean(word: str, known: Iterable[str]) -> str | None:
 
 
 def listing(known: Iterable[str]) -> str:
-    """Return the known words, sorted, separated by commas."""
-    return ", ".join(sorted(known)) or "none"
+    """Return the known words, sorted, separated by commas, and how many more there are where they are too many."""
+    words = sorted(known)
+    more = f" and {len(words) - _LISTED} more" if len(words) > _LISTED else ""
+    return (", ".join(words[:_LISTED]) or "nothing yet") + more
 
 
 def unknown_key(key: str, path: str, known: Iterable[str]) -> tuple[str, str]:
@@ -67,12 +73,15 @@ def unknown_key(key: str, path: str, known: Iterable[str]) -> tuple[str, str]:
     return f"unknown key {quoted(key)} {under}{hint}", f"Known: {listing(known)}."
 
 
-def unknown_name(noun: str, name: str, known: Iterable[str]) -> tuple[str, str]:
-    """Return what is wrong and the remedy for a name that refers to nothing, e.g. "no check is called 'htpp'"."""
+def unknown_name(noun: str, name: str, known: Iterable[str], *, shown: str | None = None) -> tuple[str, str]:
+    """Return what is wrong and the remedy for a name that refers to nothing, e.g. "no check is called 'htpp'".
+
+    `shown` stands for the name where the name itself came from outside the file and is not to be shown.
+    """
     known = list(known)
     close = did_you_mean(name, known)
     hint = f"Did you mean {close!r}? " if close else ""
-    return f"no {noun} is called {quoted(name)}", f"{hint}Known: {listing(known)}."
+    return f"no {noun} is called {quoted(name if shown is None else shown)}", f"{hint}Known: {listing(known)}."
 
 
 def one_of(words: Iterable[str]) -> str:

@@ -76,7 +76,7 @@ def _monitors() -> list[Json]:
         own = _struct(kind)
         properties = {**own["properties"], **common["properties"], "type": {"const": name}}
         required = [key for key in own.get("required", []) if key not in common["properties"]]
-        if name not in plugins.SCHEMES.values():
+        if "url" not in own["properties"]:  # there is no scheme that could tell the check
             required.append("type")
         found.append({"type": "object", "properties": properties, "required": required, "additionalProperties": False})
     return found

@@ -29,6 +29,8 @@ def read(scalar: Scalar, kind: Annotation) -> object:
         return _word(scalar, kind)
     for mark in marks:
         if isinstance(mark, Bytes | Span):
+            if scalar.value is None or isinstance(scalar.value, bool):
+                raise mismatch(scalar, kind)
             return mark.read(scalar.value, _shown(scalar))
     if inner in _READERS:
         return _READERS[inner](scalar)
@@ -50,9 +52,7 @@ def mismatch(scalar: Scalar, kind: Annotation) -> Unfit:
     hidden = bare(kind)[0] is Secret
     expected = wanted(kind)
     remedy = ""
-    if scalar.value is None:
-        remedy = "Write the value, or remove the key."
-    elif expected.startswith("text") and not isinstance(scalar.value, str):
+    if expected.startswith("text") and not isinstance(scalar.value, str):
         remedy = "Put it in quotes."
     elif expected == "true or false" and isinstance(scalar.value, str) and not scalar.filled:
         meant = _MEANT.get(scalar.value.casefold())
@@ -145,10 +145,6 @@ def hold_length(length: int, kind: Annotation, unit: str) -> None:
 
 def _shown(scalar: Scalar) -> str:
     """Return what may be told of a value, cut where it is long."""
-    if isinstance(scalar.value, bool):
-        return str(scalar.value).lower()
-    if scalar.value is None:
-        return ""
     shown = scalar.shown if isinstance(scalar.value, str) else str(scalar.value)
     return (shown or "")[:60]
 

@@ -15,6 +15,7 @@ from laya_uptime.config.decoder import Decoder, Refused
 from laya_uptime.config.findings import Findings
 from laya_uptime.config.layers import Layer
 from laya_uptime.config.monitors import Monitors
+from laya_uptime.config.parts import fields_of
 from laya_uptime.config.schema import FREE_SECTIONS, Sections, Settings
 from laya_uptime.config.tree import Mapping, Node, Position, Scalar, Sequence
 from laya_uptime.domain.egress import EgressPolicy
@@ -108,7 +109,7 @@ class _Reading:
         )
 
     def _refuse_unknown_sections(self, root: Mapping) -> None:
-        known = [field.encode_name for field in msgspec.structs.fields(Sections)] + list(FREE_SECTIONS)
+        known = [*fields_of(Sections), *FREE_SECTIONS]
         for key, entry in root.entries.items():
             if key not in known:
                 self._findings.problem(entry.key_at, *explain.unknown_key(key, "", known))
@@ -116,8 +117,7 @@ class _Reading:
     def _sections(self, root: Mapping) -> Sections:
         """Return the sections with fixed keys. One with a mistake, which is reported, is as if it were not there."""
         found: dict[str, object] = {}
-        for field in msgspec.structs.fields(Sections):
-            key = field.encode_name
+        for key, field in fields_of(Sections).items():
             node = root.get(key)
             if node is None or _is_nothing(node):
                 continue

@@ -75,8 +75,13 @@ class Monitors:
             yield Watched(monitor=monitor, check=check, position=str(entry.key_at))
 
     def _keys(self, node: Mapping, kind: type[msgspec.Struct] | None, path: str) -> MonitorKeys | None:
-        """Return what every monitor may say. Where the check is not known, nobody can tell which other keys are wrong."""
-        others = option_keys(kind) if kind is not None else list(node.entries)
+        """Return what every monitor may say. Where the check is not known, any check's options are let pass."""
+        if kind is not None:
+            others = option_keys(kind)
+        elif "type" in node.entries:
+            others = list(node.entries)  # the package that knows them is not installed
+        else:
+            others = _options_of_all_checks()
         try:
             return self._decoder.struct(node, MonitorKeys, path, also=others)
         except Refused:
@@ -102,9 +107,8 @@ class Monitors:
             return None  # reading `type` reports it
         url = node.get("url")
         if url is None:
-            meant = [key for key in node.entries if explain.did_you_mean(key, ["url"])]
-            hint = f"Is {explain.quoted(meant[0])} meant to be it?" if meant else _EXAMPLE
-            self._findings.problem(node.at, f"{path} needs 'url'", hint)
+            if not any(explain.did_you_mean(key, ["url"]) for key in node.entries):  # else an unknown key tells it
+                self._findings.problem(node.at, f"{path} needs 'url'", _EXAMPLE)
             return None
         if not isinstance(url, Scalar) or not isinstance(url.value, str) or url.broken:
             if not (isinstance(url, Scalar) and url.broken):
@@ -130,7 +134,7 @@ class Monitors:
         if not isinstance(named, Scalar) or not isinstance(named.value, str) or named.broken:
             return None  # reading the key reports what is no name at all
         if named.value not in self._groups:
-            what, remedy = explain.unknown_name("group", named.value, self._groups)
+            what, remedy = explain.unknown_name("group", named.value, self._groups, shown=named.shown)
             self._findings.problem(named.at, f"{path}: {what}", f"{remedy} Groups are written under groups:.")
         return named.value
 
@@ -142,6 +146,13 @@ class Monitors:
         usable = [layer for layer in layers if layer is not None]
         compare_times(usable, self._findings)
         return usable if len(usable) == len(layers) else None
+
+
+def _options_of_all_checks() -> list[str]:
+    found: set[str] = set()
+    for name in sorted(set(plugins.SCHEMES.values())):
+        found.update(option_keys(plugins.find("checks", name)))
+    return sorted(found)
 
 
 def _as_mapping(entry: Entry) -> Mapping | None:

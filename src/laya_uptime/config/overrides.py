@@ -15,6 +15,7 @@ from laya_uptime.config import explain, secrets
 from laya_uptime.config.annotations import Annotation, arms, bare, item_of
 from laya_uptime.config.findings import Findings
 from laya_uptime.config.names import slug
+from laya_uptime.config.parts import fields_of
 from laya_uptime.config.schema import Sections
 from laya_uptime.config.tree import Entry, Mapping, Node, Position, Scalar, Sequence
 from laya_uptime.domain.secret import Secret
@@ -31,8 +32,8 @@ def settings() -> dict[str, tuple[tuple[str, ...], Annotation]]:
 
 
 def _leaves(kind: type[msgspec.Struct], path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Annotation]]:
-    for field in msgspec.structs.fields(kind):
-        below = (*path, field.encode_name)
+    for key, field in fields_of(kind).items():
+        below = (*path, key)
         inner, _ = bare(arms(field.type)[0])
         if isinstance(inner, type) and issubclass(inner, msgspec.Struct):
             yield from _leaves(inner, below)
@@ -44,9 +45,9 @@ def apply(root: Mapping, environ: Environ[str, str], findings: Findings) -> Mapp
     """Return the file's tree with what the environment says instead. Misspelt variables are warned of."""
     known = settings()
     for variable, (path, kind) in known.items():
-        if value := environ.get(variable):
+        if (value := environ.get(variable, "")).strip():
             root = _put(root, path, _node(variable, value, kind), Position(variable))
-    sections = tuple(f"{PREFIX}{field.encode_name.upper()}_" for field in msgspec.structs.fields(Sections))
+    sections = tuple(f"{PREFIX}{key.upper()}_" for key in fields_of(Sections))
     for variable in sorted(environ):
         if variable.startswith(sections) and variable not in known and not _KUBERNETES.fullmatch(variable):
             close = explain.did_you_mean(variable, known)
@@ -61,27 +62,25 @@ def apply_secrets(
 ) -> Mapping:
     """Return a channel's tree with the secrets that the environment has for it. `key` is the channel's key in the file."""
     stem = f"{PREFIX}NOTIFY_{slug(key).replace('-', '_').upper()}_"
-    for field in msgspec.structs.fields(kind):
+    for option, field in fields_of(kind).items():
         if bare(arms(field.type)[0])[0] is not Secret:
             continue
-        found = secrets.from_variable(f"{stem}{field.encode_name.upper()}", environ, findings)
+        found = secrets.from_variable(f"{stem}{option.upper()}", environ, findings)
         if found is not None:
             value, at = found
             secret = Scalar(value=value, at=at, filled=True, brought=(value,))
-            channel = _put(channel, (field.encode_name,), secret, at)
+            channel = _put(channel, (option,), secret, at)
     return channel
 
 
 def _node(variable: str, value: str, kind: Annotation) -> Node:
+    """Return what the variable says as if it stood in the file: a comma list of texts, or one value."""
     at = Position(variable)
     item = item_of(kind)
-    pieces = value.split(",") if item is not None and bare(item)[0] is str else [value]
-    scalars = [
-        Scalar(value=piece, at=at, shown=piece, filled=True, brought=(piece,))
-        for piece in (piece.strip() for piece in pieces)
-        if piece
-    ]
-    return scalars[0] if item is None and scalars else Sequence(items=tuple(scalars), at=at)
+    is_list = item is not None and bare(item)[0] is str  # an expression may hold commas of its own
+    pieces = [piece.strip() for piece in (value.split(",") if is_list else [value])]
+    scalars = tuple(Scalar(value=piece, at=at, shown=piece, filled=True, brought=(piece,)) for piece in pieces if piece)
+    return Sequence(items=scalars, at=at) if is_list or not scalars else scalars[0]
 
 
 def _put(mapping: Mapping, path: tuple[str, ...], value: Node, at: Position) -> Mapping:

@@ -1,5 +1,6 @@
 """Make a check or a notifier from its options, whatever package it comes from."""
 
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -19,7 +20,7 @@ def part_class(group: str, named: Scalar, path: str, findings: Findings) -> type
     try:
         found = plugins.find(group, name)
     except LookupError:
-        what, remedy = explain.unknown_name(noun, name, plugins.names(group))
+        what, remedy = explain.unknown_name(noun, name, plugins.names(group), shown=named.shown)
         findings.problem(at, explain.about(path, what), remedy)
         return None
     except (ImportError, AttributeError, TypeError) as error:
@@ -32,12 +33,18 @@ def part_class(group: str, named: Scalar, path: str, findings: Findings) -> type
     return found
 
 
+@lru_cache(maxsize=256)
+def fields_of(kind: type[msgspec.Struct]) -> dict[str, msgspec.structs.FieldInfo]:
+    """Return a struct's fields by the keys that a file has for them. Kept, because msgspec works them out each time."""
+    return {field.encode_name: field for field in msgspec.structs.fields(kind)}
+
+
 def option_keys(kind: type[msgspec.Struct]) -> list[str]:
     """Return the keys of a part's options, as they are written in a file."""
-    return [field.encode_name for field in msgspec.structs.fields(kind)]
+    return list(fields_of(kind))
 
 
 def build(kind: type[msgspec.Struct], options: dict[str, object]) -> Part:
     """Return the part made from options by their keys in a file. Raise ValueError where one cannot be used."""
-    names = {field.encode_name: field.name for field in msgspec.structs.fields(kind)}
-    return kind(**{names[key]: value for key, value in options.items()})
+    fields = fields_of(kind)
+    return kind(**{fields[key].name: value for key, value in options.items()})

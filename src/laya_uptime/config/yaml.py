@@ -310,18 +310,15 @@ class _Builder:
         text = event.value
         plain = not event.style  # libyaml says "" for plain text, Python's own parser None
         if plain and len(text) <= _MAX_DIGITS and _DISPUTED.fullmatch(text):
-            number = re.sub(r"^([-+]?)0+(?=[0-9])", r"\1", text.replace("_", ""))
-            remedy = f"Write '{text}' in quotes where it is text"
-            decimal = bool(_DECIMAL.fullmatch(number))
             self._findings.problem(
                 at,
-                f"{text} can be read in more than one way",
-                f"{remedy}, {number} where it is a number." if decimal else f"{remedy}.",
+                "this number can be read in more than one way",
+                "Put it in quotes where it is text; else write decimal digits, without a leading 0, 0x or _.",
             )
             return Scalar(value=None, at=at, broken=True)
         value = read_plain(text) if plain else text
         if isinstance(value, float) and not abs(value) < float("inf"):
-            self._findings.problem(at, f"the number {text} is too large", "Put it in quotes where it is text.")
+            self._findings.problem(at, "this number is too large", "Put it in quotes where it is text.")
             return Scalar(value=None, at=at, broken=True)
         return Scalar(value=value, at=at, text_column=_text_column(event, at), shown=text)
 

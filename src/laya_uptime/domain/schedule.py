@@ -37,6 +37,9 @@ def next_due(due: timedelta, *, every: timedelta, now: timedelta) -> tuple[timed
     return following + missed * every, missed
 
 
-def is_stale(*, last_seen: timedelta, every: timedelta, now: timedelta) -> bool:
-    """Say whether nobody has seen a monitor for three intervals, so that its status is not known any more."""
-    return now - last_seen > 3 * every
+def is_stale(*, last_seen: timedelta, every: timedelta, timeout: timedelta, now: timedelta) -> bool:
+    """Say whether nobody has seen a monitor for three intervals, so that its status is not known any more.
+
+    A check that takes its whole timeout is still a look: where that is longer than the interval, it is waited for.
+    """
+    return now - last_seen > max(3 * every, 2 * every + timeout)

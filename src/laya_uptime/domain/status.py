@@ -46,6 +46,12 @@ class Health:
     believed_since: datetime
 
     @property
+    def is_out_of_sight(self) -> bool:
+        """Say whether nobody has seen the monitor since it is believed unknown."""
+        # After the first round that somebody saw it is believed again, or in a waiting room.
+        return self.believed is Status.UNKNOWN and self.status not in _WITHOUT_SIGHT
+
+    @property
     def consecutive_failures(self) -> int:
         """Return how many of the latest rounds failed in a row."""
         return self.streak if self.status in {Status.SUSPECT, Status.DOWN} else 0
@@ -60,6 +66,7 @@ _AFTER_FAILURE = {
     Status.RECOVERING: Status.DOWN,
 }
 _PASSING = {Outcome.UP: Status.UP, Outcome.DEGRADED: Status.DEGRADED}
+_WITHOUT_SIGHT = {Status.SUSPECT: Status.PENDING, Status.RECOVERING: Status.DOWN}
 
 
 def fresh(at: datetime) -> Health:
@@ -77,7 +84,14 @@ def step(health: Health, outcome: Outcome, *, at: datetime, patience: Patience) 
 
 
 def lose_sight(health: Health, *, since: datetime) -> Health:
-    """Return the same health, believed unknown: nobody has seen the monitor since then."""
+    """Return the health of a monitor that nobody has seen since then: believed unknown.
+
+    Rounds on both sides of a gap are not in a row, so a waiting room is left: what was about to be confirmed begins
+    anew, and can never be dated back into the gap.
+    """
+    status = _WITHOUT_SIGHT.get(health.status)
+    if status is not None:
+        return Health(status=status, since=since, believed=Status.UNKNOWN, believed_since=since)
     if health.believed is Status.UNKNOWN:
         return health
     return replace(health, believed=Status.UNKNOWN, believed_since=since)

@@ -21,6 +21,8 @@ from laya_uptime.domain.status import Health, Status, fresh, lose_sight, step
 from laya_uptime.engine.state import State
 from laya_uptime.ports import Listener, Round, Write
 
+_TICK = timedelta(milliseconds=1)  # the store keeps no less
+
 
 class Pipeline:
     """Takes what was seen and says what follows from it."""
@@ -47,13 +49,14 @@ class Pipeline:
         Time in which no process was there is unknown, unless it was too short for a round to be missed. A monitor
         that is gone, or that now watches something else, has its incident closed for that reason.
         """
+        left_at = min(memory.seen_at or at, at)
         for monitor in self.monitors.values():
             remembered = memory.monitors.get(monitor.id)
             if remembered is None:
                 self.states[monitor.id] = State(health=fresh(at), seen=elapsed, seen_at=at)
                 continue
             if remembered.target != monitor.target:
-                remembered = self._retarget(monitor, remembered, at)
+                remembered = self._start_over(monitor, remembered, left_at, at)
             self.states[monitor.id] = State(
                 health=remembered.health,
                 seq=remembered.seq,
@@ -61,14 +64,13 @@ class Pipeline:
                 seen=elapsed,
                 seen_at=at,
             )
-            left_at = min(memory.seen_at or at, at)
             if at - left_at > monitor.every:
                 self._lose_sight(monitor, since=max(left_at, remembered.health.believed_since))
             if remembered.incident is not None and remembered.incident.severity is Severity.DOWN:
                 self._listener.resumed(monitor, remembered.incident)
         for monitor_id, remembered in memory.monitors.items():
-            if monitor_id not in self.monitors and remembered.incident is not None:
-                self._end(monitor_id, remembered.incident, at=at, why=Closing.MONITOR_REMOVED)
+            if monitor_id not in self.monitors:
+                self._let_go(monitor_id, remembered, left_at, at)
 
     def absorb(self, monitor: Monitor, observations: Sequence[Observation], *, elapsed: timedelta) -> Round:
         """Follow one round to whatever it implies, hand that to the writer, and return it."""
@@ -81,10 +83,9 @@ class Pipeline:
             for observation, each in zip(observations, verdicts, strict=True)
         )
         decisive = next(result for result in results if result.verdict is verdict)
-        # A wall clock that was set back must not put news before what is already believed.
-        at = max(decisive.observation.at, before.believed_since, before.since)
+        at = _instant(decisive, state)
         if verdict.outcome is not Outcome.UNKNOWN:
-            state.incident = _with_blind_time(state.incident, before, at)
+            state.incident = state.incident and _with_blind_time(state.incident, before, at)
             state.seen, state.seen_at = elapsed, at
         state.health = step(before, verdict.outcome, at=at, patience=monitor.patience)
         state.tally = state.tally.add(decisive.observation, verdict)
@@ -105,9 +106,7 @@ class Pipeline:
         """Believe nothing any more of monitors that nobody has seen for three intervals."""
         for monitor in self.monitors.values():
             state = self.states[monitor.id]
-            if state.health.believed is Status.UNKNOWN:
-                continue
-            if is_stale(last_seen=state.seen, every=monitor.every, now=elapsed):
+            if is_stale(last_seen=state.seen, every=monitor.every, timeout=monitor.timeout, now=elapsed):
                 self._lose_sight(monitor, since=max(min(state.seen_at, at), state.health.believed_since))
 
     def _follow(self, monitor: Monitor, state: State, verdict: Verdict, at: datetime) -> Followed:
@@ -142,6 +141,8 @@ class Pipeline:
                 span=_new_span(before, health, round_.result.verdict, followed),
                 incidents=changed,
                 alerts=alerts,
+                # The store knows the target of a monitor from before its first status, and that may have changed.
+                target=monitor.target if seq == 0 else None,
             )
         )
 
@@ -169,18 +170,38 @@ class Pipeline:
             )
         )
 
-    def _retarget(self, monitor: Monitor, remembered: Remembered, at: datetime) -> Remembered:
+    def _start_over(self, monitor: Monitor, remembered: Remembered, left_at: datetime, at: datetime) -> Remembered:
         """Begin afresh with a monitor that watches something else now."""
-        health = replace(fresh(at), believed=Status.UNKNOWN, believed_since=max(at, remembered.health.believed_since))
+        return self._forget(monitor.id, remembered, left_at, at, why=Closing.TARGET_CHANGED, target=monitor.target)
+
+    def _let_go(self, monitor_id: str, remembered: Remembered, left_at: datetime, at: datetime) -> None:
+        """Believe nothing of a monitor that is gone: should it come back, what was before is no news of then."""
+        is_forgotten = remembered.health.is_out_of_sight and remembered.health.status is Status.PENDING
+        if remembered.incident is not None or not is_forgotten:
+            self._forget(monitor_id, remembered, left_at, at, why=Closing.MONITOR_REMOVED, target=None)
+
+    def _forget(
+        self,
+        monitor_id: str,
+        remembered: Remembered,
+        left_at: datetime,
+        at: datetime,
+        *,
+        why: Closing,
+        target: str | None,
+    ) -> Remembered:
+        before = remembered.health
+        since = before.believed_since if before.is_out_of_sight else max(left_at, before.believed_since)
+        health = Health(since=since, believed=Status.UNKNOWN, believed_since=since)
         if remembered.incident is not None:
-            self._end(monitor.id, remembered.incident, at=at, why=Closing.TARGET_CHANGED)
+            self._end(monitor_id, _with_blind_time(remembered.incident, health, at), at=at, why=why)
         self._submit(
             Change(
-                monitor_id=monitor.id,
+                monitor_id=monitor_id,
                 health=health,
                 seq=remembered.seq,
-                span=Span(outcome=Status.UNKNOWN, started=health.believed_since, detail="watches another target now"),
-                target=monitor.target,
+                span=Span(outcome=Status.UNKNOWN, started=since, detail=_UNSEEN[why]),
+                target=target,
             )
         )
         return replace(remembered, health=health, seq=remembered.seq + 1, incident=None)
@@ -221,11 +242,26 @@ _ENDED = {
     Closing.MONITOR_REMOVED: "Incident closed: the service is not monitored any more",
     Closing.RECOVERED: "Service recovered",
 }
+_UNSEEN = {
+    Closing.TARGET_CHANGED: "watches another target now",
+    Closing.MONITOR_REMOVED: "not monitored any more",
+    Closing.RECOVERED: "nobody looked",
+}
 
 
-def _with_blind_time(incident: Incident | None, before: Health, at: datetime) -> Incident | None:
+def _instant(decisive: Result, state: State) -> datetime:
+    """Return when the round counts as seen.
+
+    A wall clock that was set back must put news neither before what is believed already nor two of them at one
+    instant: that is what incidents are known by.
+    """
+    at = max(decisive.observation.at, state.health.believed_since, state.health.since)
+    return at if state.last is None else max(at, state.seen_at + _TICK)
+
+
+def _with_blind_time(incident: Incident, before: Health, at: datetime) -> Incident:
     """Add the time in which nobody looked to the incident that was open meanwhile."""
-    if incident is None or before.believed is not Status.UNKNOWN:
+    if not before.is_out_of_sight:
         return incident
     blind_since = max(before.believed_since, incident.down_at or incident.opened_at)
     return replace(incident, unseen=incident.unseen + max(at - blind_since, timedelta(0)))

@@ -4,13 +4,12 @@ import hashlib
 import hmac
 import json
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
+import ssl
 from pathlib import Path
 from typing import Any
 
 import pytest
-import trustme
 
 from laya_uptime.adapters.notifiers.webhook import WebhookNotifier, encode
 from laya_uptime.domain.secret import Secret
@@ -48,6 +47,21 @@ class TestWebhook(HttpNotifierContract):
         assert not is_genuine(request.body, header, "s1gningcanary", now=now + 301), "a replay"
         later = header.replace(f"t={header[2:12]}", f"t={int(header[2:12]) + 300}")
         assert not is_genuine(request.body, later, "s1gningcanary", now=now + 300), "a replay with a new time"
+
+    async def test_the_code_on_the_page_for_receivers_verifies_it(
+        self, notifier: Notifier, peer: HttpPeer, via: Reach
+    ) -> None:
+        page = Path(__file__).parents[3] / "docs" / "reference" / "channels.md"
+        [code] = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+        names: dict[str, Any] = {}
+        exec(code, names)
+
+        await notifier.deliver(an_alert(), via)
+
+        [request] = peer.requests
+        header = request.headers["x-laya-signature"]
+        assert names["is_genuine"](request.body, header, "s1gningcanary")
+        assert not names["is_genuine"](request.body, header, "another")
 
 
 def is_genuine(body: bytes, header: str, secret: str, *, now: int) -> bool:
@@ -157,15 +171,22 @@ def test_j08_an_option_that_could_bend_the_request_is_refused(options: dict[str,
     assert "c4nary" not in str(caught.value)
 
 
-@contextmanager
-def authority_file(tmp_path: Path) -> Iterator[tuple[trustme.CA, str]]:
-    authority = trustme.CA()
-    file = tmp_path / "authority.pem"
-    authority.cert_pem.write_to_path(str(file))
-    yield authority, str(file)
+async def test_a_private_authority_is_trusted_where_it_is_named(
+    via: Reach, server_tls: ssl.SSLContext, authority_file: str
+) -> None:
+    async with HttpPeer(tls=server_tls) as peer:
+        await WebhookNotifier(url=Secret(peer.url("/hook")), ca_file=authority_file).deliver(an_alert(), via)
+
+        assert len(peer.requests) == 1
+
+        error = await failure(WebhookNotifier(url=Secret(peer.url("/c4nary"))), via)
+
+        assert error.retry
+        assert "certificate" in error.cause
+        assert len(peer.requests) == 1, "sent to a stranger"
 
 
-async def test_a_metadata_address_is_refused_for_good(via: Reach) -> None:
+async def test_s04_a_metadata_address_is_refused_for_good(via: Reach) -> None:
     notifier = WebhookNotifier(url=Secret("http://169.254.169.254/latest/c4nary"))
 
     error = await failure(notifier, via)

@@ -37,6 +37,8 @@ _ANYWHERE = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
 # the others prove nothing.
 _TELLING = (Reason.INTERNAL, Reason.REFUSED, Reason.RESET, Reason.TIMEOUT, Reason.UNREACHABLE)
 
+# What a missing network looks like: of the second family, a machine without one has not even an address.
+_NO_NETWORK = {errno.ENETUNREACH, errno.ENETDOWN, errno.EAFNOSUPPORT}
 _NO_SUCH_NAME = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
 
 
@@ -203,7 +205,7 @@ class GuardedDialer:
 
     def _unreached(self, error: OSError, trail: Trail) -> Fault:
         evidence = _evidence(trail)
-        if error.errno in {errno.ENETUNREACH, errno.ENETDOWN} and not self._is_online():
+        if error.errno in _NO_NETWORK and not self._is_online():
             return fault(Reason.PROBE_OFFLINE, "this machine has no network", evidence)
         return from_os_error(error, evidence, phase="connect")
 

@@ -253,12 +253,15 @@ class _Answer:
             return
         assert self._parser is not None
         trail, status = self._trail, self._parser.get_status_code()
+        version = self._parser.get_http_version()
+        if not version.startswith("1."):
+            self._refuse(Reason.HTTP_PROTOCOL, f"bad HTTP: version {version} in the form of version 1")
         if status < 200:
             self._skip_interim(status)
             return
         trail.status = status
         trail.status_text = "".join(char for char in self._status_text.decode("latin-1") if char.isprintable())[:200]
-        trail.http_version = self._parser.get_http_version()
+        trail.http_version = version
         trail.headers = tuple((name, _shown(name, value)) for name, value in self._headers)
         trail.content_type = self._all("content-type")
         self._in_body = True
@@ -342,4 +345,4 @@ def _in_plain_words(error: httptools.HttpParserError, data: bytes) -> str:
         return "the server speaks TLS on this port, not plain HTTP"
     if text.startswith("Expected HTTP/"):
         return "the answer is not HTTP"
-    return f"bad HTTP: {text[:1].lower()}{text[1:]}"
+    return f"bad HTTP: {text}"

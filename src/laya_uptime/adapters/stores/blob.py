@@ -16,6 +16,7 @@ from laya_uptime.domain.result import Outcome, Result
 CODEC = 1
 _RECORD = struct.Struct("<IHqiBBIH6I")
 _ABSENT = 0xFFFFFFFF
+_LATEST = 0x7FFFFFFF  # ms; a clock that was set between due and start makes more of it, which means nothing
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
 _TENTH = timedelta(microseconds=100)
@@ -94,11 +95,11 @@ def pack(results: Iterable[tuple[int, int, Result]]) -> bytes:
                 monitor_id,
                 region_id,
                 to_ms(seen.at),
-                (seen.at - seen.due) // _MS,
+                min(max((seen.at - seen.due) // _MS, -_LATEST), _LATEST),
                 _OUTCOME_AT[verdict.outcome],
                 _REASON_AT[verdict.reason],
                 _tenths(seen.elapsed),
-                seen.evidence.status or 0,
+                min(max(seen.evidence.status or 0, 0), 0xFFFF),
                 *(_ABSENT if step is None else _tenths(step) for step in steps),
             )
         )
@@ -106,23 +107,26 @@ def pack(results: Iterable[tuple[int, int, Result]]) -> bytes:
 
 
 def unpack(blob: bytes) -> Iterator[Record]:
-    """Return the records of a blob. Raise ValueError for a codec that is not known here or a torn blob."""
+    """Return the records of a blob. Raise ValueError for a codec that is not known here, or a torn or garbled blob."""
     if not blob or blob[0] != CODEC:
         raise ValueError(f"unknown codec {blob[:1].hex() or 'of an empty blob'}")
     if (len(blob) - 1) % _RECORD.size:
         raise ValueError("the blob is torn")
     for monitor, region, at, late, outcome, reason, latency, status, *steps in _RECORD.iter_unpack(blob[1:]):
-        yield Record(
-            monitor_id=monitor,
-            region_id=region,
-            at=from_ms(at),
-            due=from_ms(at - late),
-            outcome=_OUTCOMES[outcome],
-            reason=_REASONS[reason],
-            latency=latency * _TENTH,
-            status=status or None,
-            phases=tuple(None if step == _ABSENT else step * _TENTH for step in steps),
-        )
+        try:
+            yield Record(
+                monitor_id=monitor,
+                region_id=region,
+                at=from_ms(at),
+                due=from_ms(at - late),
+                outcome=_OUTCOMES[outcome],
+                reason=_REASONS[reason],
+                latency=latency * _TENTH,
+                status=status or None,
+                phases=tuple(None if step == _ABSENT else step * _TENTH for step in steps),
+            )
+        except (IndexError, OverflowError) as error:
+            raise ValueError("the blob is garbled") from error
 
 
 def _tenths(took: timedelta) -> int:

@@ -3,13 +3,13 @@
 Monitoring falls back to it when the database cannot be opened at all, and tests run on it in virtual time.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from laya_uptime.domain.alert import Alert
 from laya_uptime.domain.change import Attempt, Change, Memory, Remembered, Span
-from laya_uptime.domain.incident import Incident
+from laya_uptime.domain.incident import SELF, Incident
 from laya_uptime.domain.monitor import Monitor
 from laya_uptime.domain.result import Result
 from laya_uptime.domain.routing import DueAlert
@@ -53,6 +53,7 @@ class MemoryStore:
         self.outbox: dict[str, Row] = {}
         self._health: dict[str, tuple[Health, int]] = {}
         self._targets: dict[str, str] = {}
+        self._open: dict[str, str | None] = {}  # the id of each monitor's open incident
         self._seq = 0
         self._seen_at: datetime | None = None
 
@@ -60,10 +61,11 @@ class MemoryStore:
         """See `ports.Store.open`."""
         del channels, at
         for monitor in monitors:
-            self._targets.setdefault(monitor.id, monitor.target)
+            if monitor.id not in self._health:
+                self._targets[monitor.id] = monitor.target
         for row in self.outbox.values():
             row.lease_owner, row.lease_until = None, _NEVER
-        still_open = {incident.monitor_id: incident for incident in self.incidents.values() if not incident.resolved_at}
+        still_open = {monitor_id: self.incidents[opened] for monitor_id, opened in self._open.items() if opened}
         remembered = {
             monitor_id: Remembered(
                 health=health, seq=seq, incident=still_open.get(monitor_id), target=self._targets[monitor_id]
@@ -76,21 +78,13 @@ class MemoryStore:
         """See `ports.Store.commit`."""
         if seq <= self._seq:
             return
-        for write in writes:  # first what may be refused, so that nothing is half done
-            if isinstance(write, Change) and write.seq is not None:
-                stored = self._health.get(write.monitor_id)
-                ahead = sum(
-                    1
-                    for other in writes[: list(writes).index(write)]
-                    if isinstance(other, Change) and other.monitor_id == write.monitor_id and other.seq is not None
-                )
-                if (stored[1] if stored else 0) + ahead != write.seq:
-                    raise StoreError(f"somebody else wrote the status of {write.monitor_id}")
+        self._vet([write for write in writes if isinstance(write, Change)])
         for write in writes:
             if isinstance(write, Change):
                 self._apply(write)
             else:
                 self._record(write)
+        del self.results[:-MOST_RESULTS]
         self._seq, self._seen_at = seq, at
 
     async def claim(
@@ -99,11 +93,7 @@ class MemoryStore:
         """See `ports.Store.claim`."""
         claimed = []
         for channel, room in capacity.items():
-            waiting = sorted(self._waiting(channel), key=lambda row: (row.due_at, row.alert.id))
-            heads: dict[str, Row] = {}
-            for row in waiting:
-                heads.setdefault(row.alert.incident_id, row)
-            ready = [row for row in heads.values() if row.next_try_at <= at and row.lease_until <= at]
+            ready = [row for row in self._first_in_line(channel) if row.next_try_at <= at and row.lease_until <= at]
             for row in ready[:room]:
                 row.lease_owner, row.lease_until = owner, at + lease
                 claimed.append(Claimed(alert=row.alert, attempts=row.attempts, expires_at=row.expires_at))
@@ -111,7 +101,7 @@ class MemoryStore:
 
     async def next_due(self, channels: Sequence[str]) -> datetime | None:
         """See `ports.Store.next_due`."""
-        times = [max(row.next_try_at, row.lease_until) for channel in channels for row in self._waiting(channel)]
+        times = [max(row.next_try_at, row.lease_until) for channel in channels for row in self._first_in_line(channel)]
         return min(times, default=None)
 
     async def prune(self, *, before: datetime) -> int:
@@ -132,11 +122,35 @@ class MemoryStore:
     async def close(self) -> None:
         """See `ports.Store.close`."""
 
-    def _waiting(self, channel: str) -> list[Row]:
-        return [row for row in self.outbox.values() if row.alert.channel_id == channel and row.is_open]
+    def _first_in_line(self, channel: str) -> Iterable[Row]:
+        """Return the oldest open alert of each incident on this channel, in the order in which they were committed."""
+        heads: dict[str, Row] = {}
+        for row in self.outbox.values():
+            if row.alert.channel_id == channel and row.is_open:
+                heads.setdefault(row.alert.incident_id, row)
+        return heads.values()
+
+    def _vet(self, changes: Sequence[Change]) -> None:
+        """Raise StoreError where one of these may not be written, so that nothing is half done."""
+        seqs: dict[str, int] = {}
+        current: dict[str, str | None] = {}
+        for change in changes:
+            monitor_id = change.monitor_id
+            if monitor_id not in self._targets and monitor_id != SELF:
+                raise StoreError(f"no monitor is called {monitor_id}")
+            if change.health is not None and change.seq is not None:
+                stored = self._health[monitor_id][1] if monitor_id in self._health else 0
+                if seqs.get(monitor_id, stored) != change.seq:
+                    raise StoreError(f"somebody else wrote the status of {monitor_id}")
+                seqs[monitor_id] = change.seq + 1
+            for incident in change.incidents:
+                opened = current.get(incident.monitor_id, self._open.get(incident.monitor_id))
+                if incident.resolved_at is None and opened not in {None, incident.id}:
+                    raise StoreError(f"{incident.monitor_id} has an open incident already")
+                current[incident.monitor_id] = _still_open(opened, incident)
 
     def _apply(self, change: Change) -> None:
-        self.results = [*self.results, *change.results][-MOST_RESULTS:] if change.results else self.results
+        self.results.extend(change.results)
         if change.health is not None and change.seq is not None:
             self._health[change.monitor_id] = (change.health, change.seq + 1)
         if change.target is not None:
@@ -150,6 +164,7 @@ class MemoryStore:
             spans.append(change.span)
         for incident in change.incidents:
             self.incidents[incident.id] = incident
+            self._open[incident.monitor_id] = _still_open(self._open.get(incident.monitor_id), incident)
         self._insert(change.alerts)
 
     def _insert(self, alerts: Sequence[DueAlert]) -> None:
@@ -164,6 +179,13 @@ class MemoryStore:
             row.next_try_at = attempt.next_try_at or row.next_try_at
             row.lease_owner, row.lease_until, row.cause = None, _NEVER, attempt.cause
         self._insert(attempt.also)
+
+
+def _still_open(opened: str | None, incident: Incident) -> str | None:
+    """Return which incident of its monitor is open after this one was written."""
+    if incident.resolved_at is None:
+        return incident.id
+    return None if opened == incident.id else opened
 
 
 def _ended(span: Span, at: datetime) -> Span:

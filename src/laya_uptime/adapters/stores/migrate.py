@@ -3,15 +3,22 @@
 An interrupted migration leaves the last finished step behind and goes on from there at the next start.
 """
 
-import shutil
+import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine
+from sqlalchemy import Connection, create_engine, event
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
+
+from laya_uptime.errors import StoreCorrupt
+
+SCRIPTS = Path(__file__).with_name("migrations")
 
 
 def revisions() -> list[str]:
@@ -20,43 +27,54 @@ def revisions() -> list[str]:
 
 
 def backup(path: Path, revision: str) -> Path:
-    """Copy the database to `NAME.before-REVISION` next to it, verified, unless such a copy is there already."""
+    """Copy the database to `NAME.before-REVISION` next to it, verified and private, and return the copy.
+
+    It replaces one that is there: whoever put an old backup back and worked on with it needs what came since.
+    Raise StoreCorrupt where the copy, and so the database, is not sound.
+    """
     copy = path.with_name(f"{path.name}.before-{revision}")
-    if copy.exists():
-        return copy
     unfinished = copy.with_name(f"{copy.name}.part")
     unfinished.unlink(missing_ok=True)
-    with sqlite3.connect(path) as source, sqlite3.connect(unfinished) as target:
+    os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(unfinished)) as target:
         source.backup(target)
-    source.close()
-    target.close()
-    shutil.copymode(path, unfinished)
-    check = sqlite3.connect(unfinished)
-    try:
-        (verdict,) = check.execute("PRAGMA integrity_check").fetchone()
-    finally:
-        check.close()
+        (verdict,) = target.execute("PRAGMA integrity_check(1)").fetchone()
     if verdict != "ok":
         unfinished.unlink()
-        raise sqlite3.DatabaseError(f"the backup is not sound: {verdict}")
-    unfinished.rename(copy)
+        raise StoreCorrupt(f"{path} cannot be backed up before its migration: {verdict}")
+    unfinished.replace(copy)
     return copy
 
 
 def upgrade(path: Path, to: str = "head") -> None:
-    """Run every migration that this database has not had yet."""
-    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
+    """Run every migration that this database has not had yet. Raise sqlite3.DatabaseError where one fails on the disk."""
+    engine = create_engine(URL.create("sqlite", database=str(path)), poolclass=NullPool)
+    # Left to itself, the driver begins no transaction before a CREATE or ALTER, and half a step would stay behind.
+    event.listen(engine, "connect", _leave_transactions_to_us)
+    event.listen(engine, "begin", _begin)
     try:
-        with engine.begin() as connection:
+        with engine.connect() as connection:
             config = _config()
             config.attributes["connection"] = connection
             command.upgrade(config, to)
+    except DBAPIError as error:
+        if isinstance(error.orig, sqlite3.DatabaseError):
+            raise error.orig from error
+        raise
     finally:
         engine.dispose()
 
 
+def _leave_transactions_to_us(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
 def _config() -> Config:
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     return config

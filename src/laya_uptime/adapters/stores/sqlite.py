@@ -5,6 +5,7 @@ Each commit is one transaction: results, statuses, spans, incidents, outbox. Ins
 
 import contextlib
 import errno
+import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,7 +26,7 @@ from laya_uptime.domain.reason import Reason
 from laya_uptime.domain.result import Result
 from laya_uptime.domain.routing import DueAlert
 from laya_uptime.domain.status import Health, Status
-from laya_uptime.errors import DataDirectoryError, StoreCorrupt, StoreError, StoreTooNew
+from laya_uptime.errors import DataDirectoryError, LayaUptimeError, StoreCorrupt, StoreError, StoreTooNew
 from laya_uptime.failpoints import fp
 from laya_uptime.ports import Claimed, Write
 
@@ -37,7 +38,10 @@ _LOCAL = 1  # the region and the source of results measured by this process
 _VERDICT = 0  # the region number that stands for the verdict
 _SHARD = 0
 _PRUNE_ROWS = 500
-_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
+# A file that has been opened for writing and still gives one of these has a header that nobody wrote so.
+_DAMAGE_AT_OPEN = _DAMAGE | {sqlite3.SQLITE_ERROR}
+_FILES = ("", "-wal", "-shm", "-journal")  # a journal left behind would be rolled back into the next database
 _MS = timedelta(milliseconds=1)
 _Row = tuple[object, ...]
 T = TypeVar("T")
@@ -81,20 +85,25 @@ class SqliteStore:
 
     async def close(self) -> None:
         """See `ports.Store.close`."""
-        await self._do(self._close)
-        self._worker.stop()
+        try:
+            await self._do(self._close)
+        finally:
+            self._worker.stop()
 
     async def _do(self, job: Callable[[], T]) -> T:
         def guarded() -> T:
             try:
                 return job()
             except sqlite3.DatabaseError as error:
-                code = getattr(error, "sqlite_errorcode", None)
-                if code is not None and code & 0xFF in _DAMAGE:
-                    raise StoreCorrupt(f"{self.path}: {error}") from error
-                raise StoreError(f"{self.path}: {error}") from error
+                kind = StoreCorrupt if _code(error) in _DAMAGE else StoreError
+                raise kind(f"{self.path}: {error}") from error
             except OSError as error:
                 raise StoreError(f"{self.path}: {error.strerror or error}") from error
+            except LayaUptimeError:
+                raise
+            except Exception as error:
+                # Whatever it is, the ledger did not take or give it; its text may hold what must not be shown.
+                raise StoreError(f"{self.path}: {type(error).__name__}") from error
 
         return await self._worker.do(guarded)
 
@@ -107,30 +116,47 @@ class SqliteStore:
         return self._connection
 
     def _open(self, monitors: Sequence[Monitor], channels: Sequence[str], at: datetime) -> Memory:
+        self._close()
         is_new = self._create_file()
-        database = sqlite3.connect(
-            self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=64
-        )
         try:
-            if is_new:
-                database.execute("PRAGMA auto_vacuum = INCREMENTAL")
-            else:
-                self._inspect(database)
-            database.execute("PRAGMA journal_mode = WAL")
-            database.execute("PRAGMA synchronous = FULL")
-            self._connection = database
-            self._bring_up_to_date(is_new=is_new)
+            with self._damage_told():
+                self._connect()
+                if is_new:
+                    self._database.execute("PRAGMA auto_vacuum = INCREMENTAL")
+                else:
+                    self._inspect()
+                self._database.execute("PRAGMA journal_mode = WAL")
+                revision = None if is_new else self._revision()
+            self._bring_up_to_date(revision)
             with self._transaction():
                 self._register(monitors, channels, to_ms(at))
                 self._database.execute(
                     "UPDATE alert_outbox SET lease_owner = NULL, lease_until = NULL"
                     " WHERE sent_at IS NULL AND dead_at IS NULL AND lease_owner IS NOT NULL"
                 )
-            return self._remember()
+            with self._damage_told():
+                return self._remember()
         except BaseException:
-            self._connection = None
-            database.close()
+            self._close()
             raise
+
+    def _connect(self) -> None:
+        self._connection = sqlite3.connect(
+            self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=64
+        )
+        self._connection.execute("PRAGMA synchronous = FULL")
+
+    @contextlib.contextmanager
+    def _damage_told(self) -> Iterator[None]:
+        """Raise StoreCorrupt where the file gives what we never wrote: a flipped bit need not make it unreadable."""
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            if _code(error) in _DAMAGE_AT_OPEN or getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_READONLY:
+                raise StoreCorrupt(f"{self.path}: {error}") from error
+            raise
+        except (ValueError, TypeError, OverflowError, AssertionError) as error:
+            raise StoreCorrupt(f"{self.path} holds a value that no version writes") from error
 
     def _create_file(self) -> bool:
         try:
@@ -140,12 +166,18 @@ class SqliteStore:
                 raise
             raise DataDirectoryError(f"{self.path} cannot be written: {error.strerror}") from error
         try:
-            return os.fstat(descriptor).st_size == 0
+            is_empty = os.fstat(descriptor).st_size == 0
         finally:
             os.close(descriptor)
+        log = self.path.with_name(f"{self.path.name}-wal")
+        if is_empty and log.exists() and log.stat().st_size:
+            # SQLite would throw the log away; no crash leaves such a pair, so something cut the file off.
+            raise StoreCorrupt(f"{self.path} is empty, but its log is not")
+        return is_empty
 
-    def _inspect(self, database: sqlite3.Connection) -> None:
+    def _inspect(self) -> None:
         """Raise StoreCorrupt for a file that is no sound database of ours."""
+        database = self._database
         tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if tables and "alembic_version" not in tables:
             raise StoreCorrupt(f"{self.path} is a database of something else")
@@ -154,15 +186,15 @@ class SqliteStore:
             if verdict != "ok":
                 raise StoreCorrupt(f"{self.path}: {verdict}")
 
-    def _bring_up_to_date(self, *, is_new: bool) -> None:
-        revision = None if is_new else self._revision()
+    def _bring_up_to_date(self, revision: str | None) -> None:
+        """Make the tables, or migrate them. Raise StoreTooNew for a revision that is not known here."""
         if revision == first.HEAD:
             return
         if revision is None:
             with self._transaction():
                 for statement in first.SCHEMA:
                     self._database.execute(statement)
-                self._database.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
+                self._database.execute(_VERSION_TABLE)
                 self._database.execute("INSERT INTO alembic_version VALUES (?)", (first.HEAD,))
                 self._database.executemany("INSERT INTO region VALUES (?, ?)", [(_VERDICT, ""), (_LOCAL, "local")])
             return
@@ -175,22 +207,19 @@ class SqliteStore:
                 f"Install that version again, or put the backup of the older one in place: "
                 f"cp {self.path}.before-{first.HEAD} {self.path}"
             )
-        self._database.close()
+        self._close()
         migrate.backup(self.path, revision)
         migrate.upgrade(self.path)
-        self._connection = sqlite3.connect(
-            self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=64
-        )
-        self._connection.execute("PRAGMA synchronous = FULL")
+        self._connect()
 
     def _revision(self) -> str | None:
-        try:
-            row = self._database.execute("SELECT version_num FROM alembic_version").fetchone()
-        except sqlite3.OperationalError as error:
-            if "no such table" in str(error):
-                return None  # the process died before the first transaction of a new file
-            raise
-        return str(row[0]) if row else None
+        """Return the revision of the schema; None: the process died before the first transaction of a new file."""
+        if not self._database.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone():
+            return None
+        row = self._database.execute("SELECT version_num FROM alembic_version").fetchone()
+        if row is None:
+            raise StoreCorrupt(f"{self.path} does not say which schema it has")
+        return str(row[0])
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -208,10 +237,13 @@ class SqliteStore:
         self._database.execute("UPDATE monitor SET removed_at = ? WHERE removed_at IS NULL", (now,))
         self._database.executemany(
             "INSERT INTO monitor (slug, name, target, created_at) VALUES (?, ?, ?, ?)"
-            " ON CONFLICT (slug) DO UPDATE SET name = excluded.name, removed_at = NULL",
+            # What it watches is taken over only while nothing is known of it: else the engine must see that it changed.
+            " ON CONFLICT (slug) DO UPDATE SET name = excluded.name, removed_at = NULL, target = CASE"
+            " WHEN EXISTS (SELECT 1 FROM monitor_status s WHERE s.monitor_id = monitor.id) THEN monitor.target"
+            " ELSE excluded.target END",
             [
                 (SELF, "laya-uptime", "", now),
-                *((monitor.id, monitor.name, monitor.target, now) for monitor in monitors),
+                *((monitor.id, _text(monitor.name), _text(monitor.target), now) for monitor in monitors),
             ],
         )
         self._database.execute("UPDATE channel SET removed_at = ? WHERE removed_at IS NULL", (now,))
@@ -221,7 +253,8 @@ class SqliteStore:
         )
         # Nobody is left to deliver these; they stay readable.
         self._database.execute(
-            "UPDATE alert_outbox SET dead_at = ?, cause = 'the channel is not configured any more'"
+            "UPDATE alert_outbox SET dead_at = ?,"
+            " decision = decision || char(10) || 'given up: the channel is not configured any more'"
             " WHERE sent_at IS NULL AND dead_at IS NULL AND expires_at < ?"
             " AND channel_id IN (SELECT id FROM channel WHERE removed_at IS NOT NULL)",
             (now, now),
@@ -273,7 +306,7 @@ class SqliteStore:
                 self._write_health(change)
                 if change.target is not None:
                     self._database.execute(
-                        "UPDATE monitor SET target = ? WHERE slug = ?", (change.target, change.monitor_id)
+                        "UPDATE monitor SET target = ? WHERE slug = ?", (_text(change.target), change.monitor_id)
                     )
             pass_by("check.after_state")
             for change in changes:
@@ -342,9 +375,9 @@ class SqliteStore:
             (started, number, _VERDICT),
         )
         self._database.execute(
-            "INSERT INTO span (monitor_id, region_id, started, ended, outcome, err, detail, incident_id)"
+            "INSERT OR REPLACE INTO span (monitor_id, region_id, started, ended, outcome, err, detail, incident_id)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (number, _VERDICT, started, _ms(span.ended), span.outcome, span.err, span.detail, span.incident_id),
+            (number, _VERDICT, started, _ms(span.ended), span.outcome, span.err, _text(span.detail), span.incident_id),
         )
 
     def _write_incident(self, incident: Incident) -> None:
@@ -367,7 +400,7 @@ class SqliteStore:
                 incident.failures,
                 incident.reminders,
                 incident.reason,
-                incident.detail,
+                _text(incident.detail),
                 incident.unseen // _MS,
             ),
         )
@@ -376,7 +409,7 @@ class SqliteStore:
         self._database.executemany(
             "INSERT INTO alert_outbox (id, incident_id, transition, ordinal, channel_id, due_at, expires_at, attempts,"
             " next_try_at, payload, decision) VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?)"
-            " ON CONFLICT (incident_id, transition, ordinal, channel_id) DO NOTHING",
+            " ON CONFLICT DO NOTHING",
             [
                 (
                     due.alert.id,
@@ -387,8 +420,8 @@ class SqliteStore:
                     to_ms(due.due_at),
                     to_ms(due.expires_at),
                     to_ms(due.due_at),
-                    msgspec.json.encode(due.alert),
-                    "\n".join(due.decision),
+                    _payload(due.alert),
+                    _text("\n".join(due.decision)),
                 )
                 for due in alerts
             ],
@@ -398,14 +431,14 @@ class SqliteStore:
         if attempt.sent_at is None:
             fp("delivery.retry_write")
         self._database.execute(
-            "UPDATE alert_outbox SET attempts = ?, sent_at = ?, dead_at = ?, cause = ?,"
+            "UPDATE alert_outbox SET attempts = ?, sent_at = ?, dead_at = ?, decision = decision || ?,"
             " next_try_at = coalesce(?, next_try_at), lease_owner = NULL, lease_until = NULL"
             " WHERE id = ? AND sent_at IS NULL AND dead_at IS NULL",
             (
                 attempt.attempts,
                 _ms(attempt.sent_at),
                 _ms(attempt.dead_at),
-                attempt.cause or None,
+                _text(f"\nattempt {attempt.attempts} failed: {attempt.cause}") if attempt.cause else "",
                 _ms(attempt.next_try_at),
                 attempt.alert_id,
             ),
@@ -421,25 +454,31 @@ class SqliteStore:
                 rows = self._database.execute(
                     _CLAIMABLE, {"channel": self._channels[channel], "now": now, "room": room}
                 ).fetchall()
-                self._database.executemany(
-                    "UPDATE alert_outbox SET lease_owner = ?, lease_until = ? WHERE id = ?",
-                    [(owner, until, identity) for identity, *_ in rows],
-                )
-                claimed.extend(
-                    Claimed(
-                        alert=msgspec.json.decode(payload, type=Alert), attempts=attempts, expires_at=from_ms(expires)
+                for identity, payload, attempts, expires in rows:
+                    try:
+                        alert = msgspec.json.decode(payload, type=Alert)
+                    except (msgspec.DecodeError, UnicodeDecodeError):
+                        self._give_up_unreadable(identity, now)
+                        continue
+                    self._database.execute(
+                        "UPDATE alert_outbox SET lease_owner = ?, lease_until = ? WHERE id = ?",
+                        (owner, until, identity),
                     )
-                    for _, payload, attempts, expires in rows
-                )
+                    claimed.append(Claimed(alert=alert, attempts=attempts, expires_at=from_ms(expires)))
         return claimed
 
+    def _give_up_unreadable(self, identity: str, now: int) -> None:
+        """Bury an alert that the disk has garbled, so that it does not hold up all others."""
+        self._database.execute(
+            "UPDATE alert_outbox SET dead_at = ?, decision = decision || char(10) || 'given up: it cannot be read'"
+            " WHERE id = ?",
+            (now, identity),
+        )
+
     def _next_due(self, channels: Sequence[str]) -> datetime | None:
-        marks = ", ".join("?" * len(channels))
-        (soonest,) = self._database.execute(
-            "SELECT min(max(next_try_at, coalesce(lease_until, 0))) FROM alert_outbox"  # noqa: S608  only question marks are put in
-            f" WHERE sent_at IS NULL AND dead_at IS NULL AND channel_id IN ({marks})",
-            [self._channels[channel] for channel in channels],
-        ).fetchone()
+        numbers = [self._channels[channel] for channel in channels]
+        times = [self._database.execute(_SOONEST, {"channel": number}).fetchone()[0] for number in numbers]
+        soonest = min((ms for ms in times if ms is not None), default=None)
         return None if soonest is None else from_ms(soonest)
 
     def _prune(self, before: int) -> int:
@@ -460,7 +499,11 @@ class SqliteStore:
     def _set_aside(self, at: datetime) -> str:
         self._close()
         kept = self.path.with_name(f"{self.path.name}.corrupt-{at:%Y%m%dT%H%M%SZ}")
-        for suffix in ("", "-wal", "-shm"):
+        number = 1
+        while kept.exists():
+            number += 1
+            kept = self.path.with_name(f"{self.path.name}.corrupt-{at:%Y%m%dT%H%M%SZ}-{number}")
+        for suffix in _FILES:
             with contextlib.suppress(FileNotFoundError):
                 self.path.with_name(self.path.name + suffix).rename(kept.with_name(kept.name + suffix))
         return str(kept)
@@ -471,16 +514,44 @@ class SqliteStore:
             database.close()
 
 
+_VERSION_TABLE = (
+    "CREATE TABLE alembic_version"
+    " (version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
+)
+
 # The oldest open alert of each incident on this channel, so that "down" is never overtaken by its "recovered".
-_CLAIMABLE = """
-SELECT o.id, o.payload, o.attempts, o.expires_at FROM alert_outbox o
-WHERE o.channel_id = :channel AND o.sent_at IS NULL AND o.dead_at IS NULL AND o.next_try_at <= :now
-  AND coalesce(o.lease_until, 0) <= :now
+# Rows are numbered as they are committed; the order of wall-clock instants is not that of decisions.
+_FIRST_IN_LINE = """
+FROM alert_outbox o WHERE o.channel_id = :channel AND o.sent_at IS NULL AND o.dead_at IS NULL
   AND NOT EXISTS (
     SELECT 1 FROM alert_outbox e WHERE e.incident_id = o.incident_id AND e.channel_id = o.channel_id
-      AND e.sent_at IS NULL AND e.dead_at IS NULL AND (e.due_at, e.id) < (o.due_at, o.id))
-ORDER BY o.due_at, o.id LIMIT :room
+      AND e.sent_at IS NULL AND e.dead_at IS NULL AND e.rowid < o.rowid)
 """
+_CLAIMABLE = f"""
+SELECT o.id, o.payload, o.attempts, o.expires_at {_FIRST_IN_LINE}
+  AND o.next_try_at <= :now AND coalesce(o.lease_until, 0) <= :now ORDER BY o.rowid LIMIT :room
+"""
+_SOONEST = f"SELECT min(max(o.next_try_at, coalesce(o.lease_until, 0))) {_FIRST_IN_LINE}"
+
+
+def _code(error: sqlite3.DatabaseError) -> int | None:
+    """Return the primary result code; text that is no UTF-8 has none of its own and counts as damage."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:
+        return sqlite3.SQLITE_CORRUPT if isinstance(error, sqlite3.OperationalError) else None
+    return int(code) & 0xFF
+
+
+def _text(text: str) -> str:
+    """Return the text without lone surrogates, which no encoding knows: one of them would stop the whole ledger."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _payload(alert: Alert) -> bytes:
+    try:
+        return msgspec.json.encode(alert)
+    except UnicodeEncodeError:
+        return json.dumps(msgspec.to_builtins(alert), ensure_ascii=False).encode("utf-8", "replace")
 
 
 def _pass_by(_point: str, /) -> None:

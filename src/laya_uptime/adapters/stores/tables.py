@@ -192,7 +192,6 @@ alert_outbox = Table(
     Column("next_try_at", BigInteger, nullable=False),
     Column("sent_at", BigInteger),
     Column("dead_at", BigInteger),
-    Column("cause", Text),  # of the last failed attempt
     Column("payload", LargeBinary, nullable=False),
     Column("decision", Text, nullable=False),
     UniqueConstraint("incident_id", "transition", "ordinal", "channel_id"),

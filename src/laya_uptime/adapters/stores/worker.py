@@ -13,32 +13,40 @@ from concurrent.futures import Future
 from typing import TypeVar, cast
 
 T = TypeVar("T")
+_Jobs = queue.SimpleQueue[tuple[Callable[[], object], Future[object]] | None]
 
 
 class Worker:
-    """A queue of jobs and the thread that does them."""
+    """A queue of jobs and the thread that does them. The thread begins with the first job."""
 
     def __init__(self, name: str) -> None:
-        self._jobs: queue.SimpleQueue[tuple[Callable[[], object], Future[object]] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
-        self._thread.start()
+        self._name = name
+        self._jobs: _Jobs | None = None
 
     async def do(self, job: Callable[[], T]) -> T:
         """Return what the job returns, or raise what it raises. Cancelling the wait does not undo a job."""
+        if self._jobs is None:
+            self._jobs = queue.SimpleQueue()
+            threading.Thread(target=_work, args=(self._jobs,), name=self._name, daemon=True).start()
         future: Future[object] = Future()
         self._jobs.put((job, future))
         return cast("T", await asyncio.wrap_future(future))
 
     def stop(self) -> None:
-        """Let the thread end after the jobs that are queued already."""
-        self._jobs.put(None)
+        """Let the thread end after the jobs that are queued already. A later job begins a new one."""
+        jobs, self._jobs = self._jobs, None
+        if jobs is not None:
+            jobs.put(None)
 
-    def _work(self) -> None:
-        while (item := self._jobs.get()) is not None:
-            job, future = item
-            if not future.set_running_or_notify_cancel():
-                continue
-            try:
-                future.set_result(job())
-            except BaseException as error:  # noqa: BLE001  whatever it is belongs to the one who waits for the job
-                future.set_exception(error)
+
+def _work(jobs: _Jobs) -> None:
+    while (item := jobs.get()) is not None:
+        job, future = item
+        if not future.set_running_or_notify_cancel():
+            continue
+        try:
+            future.set_result(job())
+        except BaseException as error:  # noqa: BLE001  whatever it is belongs to the one who waits for the job
+            future.set_exception(error)
+        # What a job held (a connection, a batch) must not live on until the next one comes.
+        del item, job, future

@@ -26,7 +26,6 @@ def upgrade() -> None:
         sa.Column("next_try_at", sa.BigInteger(), nullable=False),
         sa.Column("sent_at", sa.BigInteger(), nullable=True),
         sa.Column("dead_at", sa.BigInteger(), nullable=True),
-        sa.Column("cause", sa.Text(), nullable=True),
         sa.Column("payload", sa.LargeBinary(), nullable=False),
         sa.Column("decision", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_alert_outbox")),

@@ -1,0 +1,198 @@
+"""Every key of the file: each is wrong once here, and each is in the manual."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from laya_uptime.config.json_schema import json_schema
+from laya_uptime.errors import Problem
+
+MANUAL = Path(__file__).parents[3] / "docs" / "reference" / "configuration.md"
+
+# What makes a monitor or a channel whole, so that only the key under test is wrong.
+RIGHT = {
+    "http": ["url: http://a.example/"],
+    "email": ["to: a@b.example"],
+    "webhook": ["url: https://h.example/"],
+    "slack": ["webhook: https://h.example/${T}"],
+    "discord": ["webhook: https://h.example/${T}"],
+    "pagerduty": ["routing_key: ${T}"],
+}
+
+SETTINGS = {
+    "every": ("5 mins", "'5 mins' is not a duration"),
+    "timeout": ("-1s", "the duration -1s is negative"),
+    "confirm": ("0", "expected a whole number from 1 to 100, got the number 0"),
+    "recover": ("two", "expected a whole number from 1 to 100, got text 'two'"),
+    "remind": ("-1", "expected a whole number from 0 to 100000, got the number -1"),
+    "expect": ("{a: 1}", "expected text or a list, got a mapping"),
+    "prefer": ("5", "expected text or a list, got the number 5"),
+    "health": ("of", "expected required, auto or off, got text 'of'"),
+    "cert_warning": ("14", "the duration 14 has no unit"),
+}
+
+WRONG = {
+    "site": ("5", "expected a mapping, got the number 5"),
+    "site.name": ("true", "expected text, got true"),
+    "site.timezone": ("Europe/Berln", "no time zone is called 'Europe/Berln'"),
+    "defaults": ("[every]", "expected a mapping, got a list"),
+    "groups": ("LAYA", "expected a mapping, got text 'LAYA'"),
+    "monitors": ("[a]", "expected a mapping, got a list"),
+    "notify": ("true", "expected a mapping, got true"),
+    "egress": ("yes", "expected a mapping, got text 'yes'"),
+    "egress.allow": ("example.org", "'example.org' is neither an IP address nor a network"),
+    "log": ("json", "expected a mapping, got text 'json'"),
+    "log.file": ("7", "expected text, got the number 7"),
+    "log.format": ("jsn", "expected text or json, got text 'jsn'"),
+    "log.max_size": ("10", "the size 10 has no unit"),
+    "log.keep": ("0", "expected a whole number from 1 to 1000, got the number 0"),
+    "store": ("90d", "expected a mapping, got text '90d'"),
+    "store.retention": ("90d", "expected a mapping, got text '90d'"),
+    "store.retention.results": ("1h", "the duration 1h is out of range"),
+    "monitors.http.name": ("''", "at least 1 characters are needed, got 0"),
+    "monitors.http.type": ("htpp", "no check is called 'htpp'"),
+    "monitors.http.group": ("LAYA", "no group is called 'LAYA'"),
+    "monitors.http.url": ("htpp://a.example/", "no check is called 'htpp'"),
+    "monitors.http.method": ("gett", "expected GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS, got text 'gett'"),
+    "monitors.http.headers": ("X-Id", "expected a mapping, got text 'X-Id'"),
+    "monitors.http.body": ("5", "expected text, got a number"),
+    "monitors.http.redirects": ("11", "expected a whole number from 0 to 10, got the number 11"),
+    "monitors.http.ca_file": ("5", "expected text, got the number 5"),
+    "notify.email.type": ("emial", "no notifier is called 'emial'"),
+    "notify.email.title": ('"a\\nb"', "text 'a\\nb' is not in the form that is needed"),
+    "notify.email.to": ("nobody", "`to`"),
+    "notify.email.from": ("nobody", "`from`"),
+    "notify.email.server": ("'a b'", "`server`"),
+    "notify.email.port": ("587.5", "expected a whole number, got the number 587.5"),
+    "notify.email.user": ("somebody", "`user`"),
+    "notify.email.password": ("5", "expected text, got a number"),
+    "notify.email.tls": ("ssl", "expected starttls, implicit or none, got text 'ssl'"),
+    "notify.email.ca_file": ("5", "expected text, got the number 5"),
+    "notify.webhook.type": ("webhok", "no notifier is called 'webhok'"),
+    "notify.webhook.title": ("5", "expected text, got the number 5"),
+    "notify.webhook.url": ("h.example", "`url`"),
+    "notify.webhook.secret": ("''", "`secret`"),
+    "notify.webhook.headers": ("[X-Id]", "expected a mapping, got a list"),
+    "notify.webhook.ca_file": ("5", "expected text, got the number 5"),
+    "notify.slack.type": ("slac", "no notifier is called 'slac'"),
+    "notify.slack.title": ("5", "expected text, got the number 5"),
+    "notify.slack.webhook": ("h.example", "`webhook`"),
+    "notify.discord.type": ("discrod", "no notifier is called 'discrod'"),
+    "notify.discord.title": ("5", "expected text, got the number 5"),
+    "notify.discord.webhook": ("h.example", "`webhook`"),
+    "notify.pagerduty.type": ("pager", "no notifier is called 'pager'"),
+    "notify.pagerduty.title": ("5", "expected text, got the number 5"),
+    "notify.pagerduty.routing_key": ("'a b'", "`routing_key`"),
+    "notify.pagerduty.url": ("h.example", "`url`"),
+    **{f"{place}.{key}": row for place in ("defaults", "groups", "monitors.http") for key, row in SETTINGS.items()},
+}
+
+
+def keys() -> Iterator[str]:
+    """Every key that the schema knows, e.g. "log.keep", "groups.every", "notify.email.port"."""
+    schema = json_schema()
+    settings = schema["$defs"]["settings"]["properties"]
+    for section, inner in schema["properties"].items():
+        yield section
+        if section in {"defaults", "groups"}:
+            yield from (f"{section}.{key}" for key in settings)
+        elif section in {"monitors", "notify"}:
+            for part in inner["additionalProperties"]["anyOf"]:
+                if "properties" in part:
+                    kind = part["properties"]["type"]["const"]
+                    yield from (f"{section}.{kind}.{key}" for key in part["properties"])
+        else:
+            yield from below(section, inner)
+
+
+def below(path: str, schema: dict[str, Any]) -> Iterator[str]:
+    for key, inner in schema.get("properties", {}).items():
+        yield f"{path}.{key}"
+        yield from below(f"{path}.{key}", inner)
+
+
+def document(key: str, value: str) -> tuple[str, str]:
+    """Return a file in which only this key is wrong, and the place where the mistake is."""
+    section, *path = key.split(".")
+    lines = [f"{section}:"]
+    if section in {"groups", "monitors", "notify"} and path:
+        lines.append("  one:")
+        if section != "groups":
+            kind, *path = path
+            lines += [f"    {line}" for line in RIGHT[kind] if not line.startswith(f"{path[-1]}:")]
+            lines += [f"    type: {kind}"] if section == "notify" and path != ["type"] else []
+    elif len(path) > 1:
+        lines.append(f"  {path[0]}:")
+    indent = "  " * len(lines) if len(lines) < 3 else "    "
+    last = f"{indent}{path[-1]}: " if path else lines.pop() + " "
+    lines.append(last + value)
+    return "\n".join(lines) + "\n", f"c.yaml:{len(lines)}:{len(last) + 1}"
+
+
+def test_a_new_key_comes_with_a_row_that_gets_it_wrong() -> None:
+    assert set(keys()) == set(WRONG)
+
+
+@pytest.mark.parametrize("key", sorted(WRONG))
+def test_a_wrong_value_is_told_where_it_stands(problems: Callable[..., tuple[Problem, ...]], key: str) -> None:
+    value, said = WRONG[key]
+    text, where = document(key, value)
+
+    (problem,) = problems(text, T="abc123")
+
+    assert problem.where == where
+    assert said in problem.what
+
+
+@pytest.mark.parametrize("key", sorted(SETTINGS))
+def test_a_key_that_is_written_without_a_value_is_told(problems: Callable[..., tuple[Problem, ...]], key: str) -> None:
+    (problem,) = problems(f"defaults:\n  {key}:\n")
+
+    assert problem.where.startswith("c.yaml:2:")
+    assert problem.remedy
+
+
+def test_every_key_is_in_the_manual_with_its_default_and_an_example() -> None:
+    rows = {
+        match[1]: match[0]
+        for match in re.finditer(r"^\| `([a-zA-Z_.]+)` \|.*\|.*\|$", MANUAL.read_text("utf-8"), re.MULTILINE)
+    }
+    named = {re.sub(r"^(monitors|notify|groups)\.NAME\.", r"\1.", row) for row in rows}
+
+    for key in keys():
+        section, *path = key.split(".")
+        plain = f"{section}.{path[-1]}" if section in {"monitors", "notify"} and path else key
+        if path:
+            assert plain in named, f"{key} is not in {MANUAL.name}"
+    for name, row in rows.items():
+        example = row.split("|")[3]
+        assert f"{name.rpartition('.')[2]}:" in example, f"{name} has no example"
+
+
+def test_the_manual_tells_the_defaults() -> None:
+    text = MANUAL.read_text("utf-8")
+
+    for key, default in defaults("", json_schema()):
+        rows = [line for line in text.splitlines() if line.startswith(("| `", "| `")) and f".{key}` |" in line]
+        assert any(f"`{default}`" in row.split("|")[2] for row in rows), f"{key} is {default} by default"
+
+
+def defaults(key: str, schema: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    if "default" in schema and schema["default"] is not None:
+        yield key, schema["default"]
+    for name, inner in schema.get("properties", {}).items():
+        yield from defaults(name, inner)
+    inner = schema.get("additionalProperties")
+    for part in [*schema.get("anyOf", []), *(inner["anyOf"] if isinstance(inner, dict) and "anyOf" in inner else [])]:
+        yield from defaults(key, part)
+
+
+def test_the_manual_s_files_load(configured: Callable[..., object]) -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", MANUAL.read_text("utf-8"), re.DOTALL)
+
+    assert len(blocks) == 2
+    for block in blocks:
+        configured(block, PORTAL_TOKEN="x", PAGER_SECRET="y")
