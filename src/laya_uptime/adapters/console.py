@@ -43,7 +43,7 @@ class Console:
         self._first_look = first_look
         self._looked_at: set[str] = set()
         self._log = logging.getLogger(NAME)
-        self._explained: dict[str, tuple[str, str]] = {}  # per monitor, the trouble whose cause was written out last
+        self._explained: dict[str, str] = {}  # per monitor, the cause that was written out last
 
     def resumed(self, monitor: Monitor, incident: Incident) -> None:
         """Write `Resuming: NAME down since T`."""
@@ -104,25 +104,13 @@ class Console:
         """Write the check's line, and once the cause where the format of that line leaves it out."""
         level, line = check_line(monitor, result)
         self._log.log(level, "%s", line)
-        verdict = result.verdict
-        said_already = verdict.outcome is Outcome.UP or verdict.reason in _SAID_IN_LINE
-        trouble = ("", "") if said_already else (str(verdict.reason), verdict.detail)
-        if trouble == self._explained.get(monitor.id, ("", "")):
+        cause = one_line(result.verdict.detail)
+        unsaid = "" if result.verdict.outcome is Outcome.UP or cause in line else cause
+        if unsaid == self._explained.get(monitor.id, ""):
             return
-        self._explained[monitor.id] = trouble
-        if trouble[1]:
-            self._log.warning("   %s: %s", monitor.name, one_line(trouble[1]))
-
-
-_SAID_IN_LINE = frozenset(Reason) - {
-    Reason.REPORTED_DEGRADED,
-    Reason.REPORTED_UNHEALTHY,
-    Reason.CERT_EXPIRING,
-    Reason.CERT_WEAK,
-    Reason.SLOW,
-    Reason.HTTP_STATUS,
-    Reason.ASSERTION,
-}
+        self._explained[monitor.id] = unsaid
+        if unsaid:
+            self._log.warning("   %s: %s", monitor.name, unsaid)
 
 
 def check_line(monitor: Monitor, result: Result) -> tuple[int, str]:

@@ -190,7 +190,7 @@ def _tells(key: str, text: str) -> bool:
     if not text or key == _HARMLESS:
         return False
     if key == "url":
-        return redact(text) != text
+        return redact(text) != text.partition("#")[0]
     if key == "body":
         return any(looks_secret(word) for word in re.findall(r"[\w-]+", text))
     return True

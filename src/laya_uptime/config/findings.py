@@ -32,7 +32,11 @@ class Findings:
     def raise_problems(self) -> None:
         """Raise one ConfigError with every problem, in reading order. Do nothing where there is none."""
         if self._problems:
-            raise ConfigError(_in_reading_order(self._problems))
+            raise self.error()
+
+    def error(self) -> ConfigError:
+        """Return every problem in reading order, ready to be raised."""
+        return ConfigError(_in_reading_order(self._problems))
 
 
 def _in_reading_order(found: dict[Problem, Position]) -> tuple[Problem, ...]:

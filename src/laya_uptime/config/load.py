@@ -53,8 +53,7 @@ def load(path: str | os.PathLike[str], *, environ: Environ[str, str]) -> Configu
         findings.problem(
             Position(source), f"the configuration cannot be read: {cause}", "Check the path and its rights."
         )
-        findings.raise_problems()
-        raise
+        raise findings.error() from error
     readable_by_all = os.name == "posix" and stat.S_ISREG(mode) and bool(mode & stat.S_IROTH)
     return _Reading(source, environ, findings, readable_by_all=readable_by_all).of(data)
 
@@ -78,15 +77,12 @@ class _Reading:
         """Return the configuration, or raise ConfigError."""
         tree = yaml.parse(data, source=self._source, findings=self._findings)
         if tree is None:
-            self._findings.raise_problems()
-        if not isinstance(tree, Mapping):
-            where = Position(self._source, 1, 1) if tree is None else tree.at
-            got = explain.got(tree) if tree is not None else "nothing"
-            self._findings.problem(where, f"the file must be a mapping, and is {got}", "Begin with monitors:.")
-            self._findings.raise_problems()
-            raise TypeError(got)
+            raise self._findings.error()
         filled = secrets.fill(tree, self._environ, self._findings)
-        assert isinstance(filled, Mapping)
+        if not isinstance(filled, Mapping):
+            what = f"the file must be a mapping, and is {explain.got(filled)}"
+            self._findings.problem(filled.at, what, "Begin with monitors:.")
+            raise self._findings.error()
         root = overrides.apply(filled, self._environ, self._findings)
         self._refuse_unknown_sections(root)
         sections = self._sections(root)

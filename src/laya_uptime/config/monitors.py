@@ -33,9 +33,9 @@ class Monitors:
     """Reads every monitor of one file. What is wrong goes to the findings; a monitor with a mistake is left out."""
 
     def __init__(
-        self, decoder: Decoder, findings: Findings, *, defaults: Layer | None, groups: dict[str, Layer | None]
+        self, decoder: Decoder, findings: Findings, *, defaults: Layer, groups: dict[str, Layer | None]
     ) -> None:
-        """Take the layers below the monitors. One that is None has a mistake of its own, already reported."""
+        """Take the layers below the monitors. A group that is None has a mistake of its own, already reported."""
         self._decoder = decoder
         self._findings = findings
         self._defaults = defaults
@@ -70,7 +70,7 @@ class Monitors:
                 name=name,
                 target=target,
                 group=group,
-                health_in_path=path_names_health(urlsplit(target).path),
+                health_in_path=path_names_health(_path_of(target)),
             )
             yield Watched(monitor=monitor, check=check, position=str(entry.key_at))
 
@@ -153,6 +153,13 @@ def _options_of_all_checks() -> list[str]:
     for name in sorted(set(plugins.SCHEMES.values())):
         found.update(option_keys(plugins.find("checks", name)))
     return sorted(found)
+
+
+def _path_of(target: str) -> str:
+    try:
+        return urlsplit(target).path
+    except ValueError:  # checks of other packages have targets of other forms
+        return ""
 
 
 def _as_mapping(entry: Entry) -> Mapping | None:

@@ -50,24 +50,27 @@ class Span:
 
     def read(self, value: object, shown: str) -> timedelta:
         """Return the duration that was written. Raise Unfit, naming it as `shown`, for anything that does not fit."""
-        usual = next((duration for duration in _USUAL if self.least <= duration <= self.most), self.least)
-        remedy = f"Write a number and its unit (ms, s, m, h or d), {self}, for example {written(usual)}."
         if _is_number(value) or (isinstance(value, str) and re.fullmatch(r"[-+]?[0-9.]+", value)):
-            raise Unfit(f"the duration {shown} has no unit", remedy)
+            raise self._unfit(f"the duration {shown} has no unit")
         if not isinstance(value, str) or not re.fullmatch(f"-?{DURATION}", value):
-            raise Unfit(f"{shown!r} is not a duration", remedy)
+            raise self._unfit(f"{shown!r} is not a duration")
         if value.startswith("-"):
-            raise Unfit(f"the duration {shown} is negative", remedy)
+            raise self._unfit(f"the duration {shown} is negative")
         unit = value.lstrip("0123456789.")
         try:
             duration = float(value.removesuffix(unit)) * _UNITS[unit]
         except OverflowError:
             duration = timedelta.max
         if not self.least <= duration <= self.most:
-            raise Unfit(f"the duration {shown} is out of range", remedy)
+            raise self._unfit(f"the duration {shown} is out of range")
         if self.whole and duration % timedelta(seconds=1):
-            raise Unfit(f"the duration {shown} is not in whole seconds", remedy)
+            raise self._unfit(f"the duration {shown} is not in whole seconds")
         return duration
+
+    def _unfit(self, what: str) -> Unfit:
+        usual = next((duration for duration in _USUAL if self.least <= duration <= self.most), self.least)
+        example = written(usual)
+        return Unfit(what, f"Write a number and its unit (ms, s, m, h or d), {self}, for example {example}.")
 
 
 @dataclass(frozen=True, slots=True)

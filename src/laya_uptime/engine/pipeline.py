@@ -56,7 +56,9 @@ class Pipeline:
                 self.states[monitor.id] = State(health=fresh(at), seen=elapsed, seen_at=at)
                 continue
             if remembered.target != monitor.target:
-                remembered = self._start_over(monitor, remembered, left_at, at)
+                remembered = self._forget(
+                    monitor.id, remembered, left_at, at, why=Closing.TARGET_CHANGED, target=monitor.target
+                )
             self.states[monitor.id] = State(
                 health=remembered.health,
                 seq=remembered.seq,
@@ -148,8 +150,7 @@ class Pipeline:
 
     def _next_seq(self, state: State, before: Health) -> int | None:
         """Return the number that the stored status has now, and count on; None where nothing of it changes."""
-        health = state.health
-        if state.seq and (health.status, health.streak, health.since) == (before.status, before.streak, before.since):
+        if state.seq and state.health == before:
             return None
         seq, state.seq = state.seq, state.seq + 1
         return seq
@@ -170,15 +171,11 @@ class Pipeline:
             )
         )
 
-    def _start_over(self, monitor: Monitor, remembered: Remembered, left_at: datetime, at: datetime) -> Remembered:
-        """Begin afresh with a monitor that watches something else now."""
-        return self._forget(monitor.id, remembered, left_at, at, why=Closing.TARGET_CHANGED, target=monitor.target)
-
     def _let_go(self, monitor_id: str, remembered: Remembered, left_at: datetime, at: datetime) -> None:
         """Believe nothing of a monitor that is gone: should it come back, what was before is no news of then."""
         is_forgotten = remembered.health.is_out_of_sight and remembered.health.status is Status.PENDING
         if remembered.incident is not None or not is_forgotten:
-            self._forget(monitor_id, remembered, left_at, at, why=Closing.MONITOR_REMOVED, target=None)
+            self._forget(monitor_id, remembered, left_at, at, why=Closing.MONITOR_REMOVED)
 
     def _forget(
         self,
@@ -188,8 +185,9 @@ class Pipeline:
         at: datetime,
         *,
         why: Closing,
-        target: str | None,
+        target: str | None = None,
     ) -> Remembered:
+        """Begin afresh: what was known is of another target, or of a time before the monitor was taken out."""
         before = remembered.health
         since = before.believed_since if before.is_out_of_sight else max(left_at, before.believed_since)
         health = Health(since=since, believed=Status.UNKNOWN, believed_since=since)
@@ -245,7 +243,6 @@ _ENDED = {
 _UNSEEN = {
     Closing.TARGET_CHANGED: "watches another target now",
     Closing.MONITOR_REMOVED: "not monitored any more",
-    Closing.RECOVERED: "nobody looked",
 }
 
 

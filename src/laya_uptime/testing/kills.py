@@ -29,7 +29,6 @@ from laya_uptime.testing.truth import OUTAGES, SERVICES, State, now
 
 TRIALS = 10
 SEED = 1
-_IN_TRANSACTION = range(3, 15)  # the commits from the last quiet one before "down" to the first one after "recovered"
 _LANDINGS = ("up", "down, not told", "down, told", "up again, not told", "up again, told")
 
 
@@ -90,7 +89,8 @@ def _passages(plan: Plan) -> Sequence[int]:
     if point.startswith("delivery."):
         return range(1, 5)  # two channels are told of two changes
     if point not in {"check.slot_claimed", "check.socket_open", "check.response_read"}:
-        return _IN_TRANSACTION
+        # The commits from the last quiet ones before "down" to the first ones after "recovered".
+        return range(3, plan.rounds + 9)
     # One passage per service and round; a service that refuses opens no socket and gives no answer.
     first_down, first_up = UP_ROUNDS + 1, UP_ROUNDS + plan.rounds + 1
     chosen: list[int] = []

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -31,6 +31,7 @@ from laya_uptime.testing.record import read, waiting
 from laya_uptime.testing.truth import SERVICES, Outage, State, TruthTarget, now
 
 INTERVAL = timedelta(seconds=1)
+PROGRAM = (sys.executable, "-m", "laya_uptime")
 CHANNELS = ("email", "webhook")
 UP_ROUNDS = 3  # before the outage
 _LAST_ROUNDS = 2  # that the last process must see before it is asked to end
@@ -84,14 +85,17 @@ class TrialError(Exception):
     """The trial could not be carried through: the point was not reached, or something did not come."""
 
 
-def run(plan: Plan, directory: Path, *, schema: str) -> Outcome:
-    """Carry the trial out in `directory`, which is made, and return what came of it."""
+def run(plan: Plan, directory: Path, *, schema: str, program: Sequence[str] = PROGRAM) -> Outcome:
+    """Carry the trial out in `directory`, which is made, and return what came of it.
+
+    `program` is what is run in place of laya-uptime: a test plants a bug in it and wants to see it found.
+    """
     outcome = Outcome(plan=plan)
     began = time.monotonic()
     directory.mkdir(parents=True)
     with LedgerSink(directory / "ledger") as sink, TruthTarget(log=directory / "truth.jsonl") as target:
         environment = _environment(directory, sink, target)
-        with _Watched(plan.failpoint, environment, directory / "console.log") as watched:
+        with _Watched(program, plan.failpoint, environment, directory / "console.log") as watched:
             try:
                 _tell_the_story(plan, watched, sink, target, directory / "data" / _DATABASE)
             except (TrialError, TimeoutError) as error:
@@ -121,7 +125,7 @@ def schema_of_a_new_database(directory: Path) -> str:
     """Return the schema revision that the monitor gives a new database: what it must still be after every kill."""
     directory.mkdir(parents=True)
     with LedgerSink(directory / "ledger") as sink, TruthTarget() as target:
-        with _Watched("", _environment(directory, sink, target), directory / "console.log") as watched:
+        with _Watched(PROGRAM, "", _environment(directory, sink, target), directory / "console.log") as watched:
             target.wait_for_rounds(1, seconds=_PATIENCE)
             watched.end()
         return read(directory / "data" / _DATABASE).schema
@@ -209,11 +213,12 @@ def _environment(directory: Path, sink: LedgerSink, target: TruthTarget) -> dict
 class _Watched:
     """The monitor's process, and the next one when it is killed."""
 
-    def __init__(self, failpoint: str, environment: dict[str, str], console: Path) -> None:
+    def __init__(self, program: Sequence[str], failpoint: str, environment: dict[str, str], console: Path) -> None:
         self.failpoint = failpoint
         self.lives: list[Life] = []
         self.killed_at: datetime | None = None
         self.trouble = ""  # why it ended although nobody asked it to
+        self._command = [*program, "watch", "--interval", f"{INTERVAL.total_seconds():g}"]
         self._environment = environment
         self._console = console
         self._ending = False
@@ -251,11 +256,10 @@ class _Watched:
 
     def _start(self, failpoint: str) -> subprocess.Popen[bytes]:
         armed = {VARIABLE: failpoint} if failpoint else {}
-        command = [sys.executable, "-m", "laya_uptime", "watch", "--interval", f"{INTERVAL.total_seconds():g}"]
         self._spoke = None
         self.lives.append(Life(began=now(), spoke=None, ended=datetime.max.replace(tzinfo=now().tzinfo)))
         return subprocess.Popen(
-            command,
+            self._command,
             env=self._environment | armed,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -206,6 +206,18 @@ def test_a_check_that_runs_longer_than_three_intervals_is_still_a_look() -> None
     assert world.incidents[0].unseen == timedelta(0)
 
 
+def test_a_restart_remembers_that_sight_was_lost() -> None:
+    world = World(a_monitor(confirm=1, recover=2))
+    world.see(".x????")
+    world.look_out()
+
+    world.restart(after=10 * SECOND)
+
+    assert world.pipeline.states["shop"].health.believed is Status.UNKNOWN
+    world.see("x")
+    assert world.spans() == "up 1, unknown 5.16667, down"
+
+
 def test_an_own_downtime_longer_than_the_interval_is_unknown() -> None:
     world = World()
     world.see("...")

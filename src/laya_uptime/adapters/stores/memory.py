@@ -59,12 +59,13 @@ class MemoryStore:
 
     async def open(self, monitors: Sequence[Monitor], channels: Sequence[str], *, at: datetime) -> Memory:
         """See `ports.Store.open`."""
-        del channels, at
         for monitor in monitors:
             if monitor.id not in self._health:
                 self._targets[monitor.id] = monitor.target
         for row in self.outbox.values():
             row.lease_owner, row.lease_until = None, _NEVER
+            if row.is_open and row.expires_at < at and row.alert.channel_id not in channels:
+                row.dead_at = at  # nobody is left to deliver it
         still_open = {monitor_id: self.incidents[opened] for monitor_id, opened in self._open.items() if opened}
         remembered = {
             monitor_id: Remembered(
