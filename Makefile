@@ -14,12 +14,12 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help run test check lock dist clean tools
+.PHONY: help run test check kills lock dist clean tools
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)$$/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | while IFS='|' read -r name text; \
 	do printf '%-14s%s\n' "$$name" "$$text"; done
-	@printf '\nThe variables: PYTHON=%s (what .venv is made with), ARGS (for run: flags of watch; for test: of pytest), WORKERS=%s\n' \
+	@printf '\nThe variables: PYTHON=%s (what .venv is made with), ARGS (for run: flags of watch; for test: of pytest; for kills: of the kill run), WORKERS=%s\n' \
 	'$(PYTHON)' '$(WORKERS)'
 
 # exec: the program takes the place of the shell, so that Ctrl-C and SIGTERM reach it and nothing else.
@@ -36,6 +36,9 @@ check: $(VENV)/.dev ## Lint, formatting, types, layers, dependencies, locks
 	$(BIN)/lint-imports
 	$(BIN)/deptry src
 	$(BIN)/python scripts/lock.py --check
+
+kills: $(VENV)/.dev ## Kill the monitor 180 times where it hurts most, about 4 minutes; ARGS='--seed 7' for other kills
+	@$(BIN)/python -m laya_uptime.testing.kills --trials 10 --seed 1 --jobs 8 --markdown docs/evidence/kills.md $(ARGS)
 
 lock: $(VENV)/.dev ## Resolve requirements/*.txt anew from pyproject.toml; ARGS=--upgrade takes newer versions
 	$(BIN)/python scripts/lock.py $(ARGS)

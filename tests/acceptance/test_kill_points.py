@@ -2,7 +2,7 @@
 
 import sqlite3
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -19,46 +19,31 @@ from laya_uptime.testing.ledger import Entry
 from laya_uptime.testing.trial import CHANNELS, Outcome, Plan, run
 from laya_uptime.testing.truth import SERVICES, Outage, State
 
-# One worker runs them all: the trials wait together, not one after the other.
-pytestmark = [pytest.mark.xdist_group("kills"), pytest.mark.timeout(300)]
-
 SEED = 20261123
 
 
 # --- the real thing: every point once, and one trial without a kill
 
 
-@pytest.fixture(scope="module")
-def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str | None, Outcome]:
+# In one test, because the trials wait together and not one after the other.
+@pytest.mark.timeout(300)
+def test_an_outage_and_its_end_are_told_wherever_the_process_is_killed(tmp_path: Path) -> None:
     planned = kills.plans(seed=SEED, trials=1)
-    found = kills.carry_out(planned, tmp_path_factory.mktemp("kills"), jobs=7)
-    return {outcome.plan.point: outcome for outcome in found}
+
+    outcomes = kills.carry_out(planned, tmp_path, jobs=7)
+
+    assert [kills.say(outcome) for outcome in outcomes if not outcome.is_good] == []
+    assert {outcome.plan.point for outcome in outcomes if outcome.hit} == set(POINTS)
+    [control] = [outcome for outcome in outcomes if outcome.plan.point is None]
+    assert control.findings == Findings()
 
 
-@pytest.mark.parametrize("point", POINTS)
-def test_an_outage_is_told_and_so_is_its_end_when_the_process_is_killed_at(
-    point: str, outcomes: Mapping[str | None, Outcome]
-) -> None:
-    outcome = outcomes[point]
+@pytest.mark.parametrize("name", ["stamps before it sends", "writes alerts in a second transaction"])
+def test_a_program_is_found_out_that(name: str, tmp_path: Path) -> None:
+    bug, plan = BUGGED[name]
+    (tmp_path / "bugged.py").write_text(bug, encoding="utf-8")
 
-    assert outcome.is_good, kills.say(outcome)
-    assert outcome.hit
-    assert outcome.findings.lost == 0
-
-
-def test_without_a_kill_nothing_comes_twice(outcomes: Mapping[str | None, Outcome]) -> None:
-    outcome = outcomes[None]
-
-    assert outcome.is_good, kills.say(outcome)
-    assert outcome.findings == Findings()
-
-
-def test_a_program_that_stamps_before_it_sends_is_found_out(tmp_path: Path) -> None:
-    bugged = tmp_path / "bugged.py"
-    bugged.write_text(STAMPS_BEFORE_IT_SENDS, encoding="utf-8")
-    plan = Plan(number=0, point="delivery.before_connect", passage=1)
-
-    outcome = run(plan, tmp_path / "trial", schema=first.HEAD, program=(sys.executable, str(bugged)))
+    outcome = run(plan, tmp_path / "trial", schema=first.HEAD, program=(sys.executable, str(tmp_path / "bugged.py")))
 
     assert outcome.hit
     assert not outcome.is_good
@@ -81,6 +66,36 @@ async def stamp_first(self, channel, claimed):
 Dispatcher._attempt = stamp_first
 raise SystemExit(main())
 """
+
+WRITES_ALERTS_IN_A_SECOND_TRANSACTION = """
+import os
+import signal
+from dataclasses import replace
+from laya_uptime.adapters.stores.sqlite import SqliteStore
+from laya_uptime.cli import main
+from laya_uptime.domain.change import Change
+
+commit = SqliteStore._commit
+
+def commit_in_two(self, writes, seq, at):
+    changes = [write for write in writes if isinstance(write, Change)]
+    commit(self, [replace(write, alerts=()) if write in changes else write for write in writes], seq, at)
+    if any(change.alerts for change in changes) and "LAYA_UPTIME_FAILPOINTS" in os.environ:
+        os.kill(os.getpid(), signal.SIGKILL)  # the passage that tells, whichever it is by number
+    with self._transaction():
+        self._write_alerts([alert for change in changes for alert in change.alerts])
+
+SqliteStore._commit = commit_in_two
+raise SystemExit(main())
+"""
+
+BUGGED = {
+    "stamps before it sends": (STAMPS_BEFORE_IT_SENDS, Plan(number=0, point="delivery.before_connect")),
+    "writes alerts in a second transaction": (
+        WRITES_ALERTS_IN_A_SECOND_TRANSACTION,
+        Plan(number=1, point="check.after_commit", passage=1_000),
+    ),
+}
 
 
 # --- the plan
@@ -251,9 +266,10 @@ def test_a_story_in_which_all_is_well_is_green(tmp_path: Path) -> None:
     assert Story().check(tmp_path) == Findings()
 
 
-def test_a_message_that_the_kill_kept_from_being_stamped_may_come_twice(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kill", [pytest.param(3.35, id="arrived"), pytest.param(3.25, id="on its way")])
+def test_a_message_that_the_kill_kept_from_being_stamped_may_come_twice(kill: float, tmp_path: Path) -> None:
     story = Story()
-    story.killed(3.35, until=3.9)
+    story.killed(kill, until=3.9)
     story.again(3.95)
     story.stamps["down-webhook"] = 3.96
 

@@ -46,7 +46,9 @@ def examine(directory: Path, clock: Clock) -> Iterator[Finding]:
 def heartbeat(database: Path, clock: Clock) -> Finding:
     """Say when the service on this database last proved that work gets done."""
     try:
-        connection = sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
+        # A reader may not delete what it had to make for itself beside a database that nobody has open.
+        how = "mode=ro" if database.with_name(f"{database.name}-wal").exists() else "immutable=1"
+        connection = sqlite3.connect(f"{database.absolute().as_uri()}?{how}", uri=True, timeout=5)
         try:
             row = connection.execute("SELECT max(seen_at) FROM source_mark").fetchone()
         finally:

@@ -6,41 +6,30 @@ use or unwritable, 70 internal fault, 130 second Ctrl-C.
 
 import os
 import sys
-import traceback
 from collections.abc import Sequence
-from importlib.metadata import version
-
-import cyclopts
-
-from laya_uptime.errors import ConfigError, DataDirectoryError, StoreTooNew
 
 USAGE, INTERNAL, INTERRUPTED = 2, 70, 130
 TRACE_VARIABLE = "LAYA_UPTIME_TRACEBACK"
 
-app = cyclopts.App(
-    name="laya-uptime",
-    help="Watch services, decide what is true, and tell the right people exactly what happened.",
-    version=lambda: version("laya-uptime"),
-    result_action="return_value",
-    help_format="plaintext",
-)
-app.command("laya_uptime.cli.watch:watch", name="watch")
-app.command("laya_uptime.cli.serve:up", name="up")
-app.command("laya_uptime.cli.serve:serve", name="serve")
-app.command("laya_uptime.cli.check:check", name="check")
-app.command("laya_uptime.cli.configuration:validate", name="validate")
-app.command("laya_uptime.cli.configuration:schema", name="schema")
-app.command("laya_uptime.cli.doctor:doctor", name="doctor")
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit code. Never raises, never shows a traceback unless asked for one."""
-    words = list(sys.argv[1:] if argv is None else argv)
     try:
-        done = app(words, exit_on_error=False, print_error=False)
-    except cyclopts.CycloptsError as error:
-        complain(f"{_one_line(str(error))} Try: laya-uptime --help")
-        return USAGE
+        return _run(list(sys.argv[1:] if argv is None else argv))
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _run(words: Sequence[str]) -> int:
+    # Loading takes a moment, and a Ctrl-C in it is to be met as one at any other time. Nothing is imported before.
+    import traceback  # noqa: PLC0415
+
+    from laya_uptime.errors import ConfigError, DataDirectoryError, StoreTooNew  # noqa: PLC0415
+
+    try:
+        from laya_uptime.cli.app import run  # noqa: PLC0415
+
+        return run(words)
     except ConfigError as error:
         for problem in error.problems:
             complain(str(problem))
@@ -51,8 +40,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         complain(f"the library {error.name} is not installed. Run: pip install -r scripts/requirements.txt")
         return USAGE
-    except KeyboardInterrupt:
-        return INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has gone; that is their choice and no fault.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -65,7 +52,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         if os.environ.get(TRACE_VARIABLE):
             traceback.print_exc()
         return INTERNAL
-    return done if isinstance(done, int) else 0
 
 
 def complain(text: str) -> None:
@@ -74,8 +60,3 @@ def complain(text: str) -> None:
     line = f"laya-uptime: {text}\n".encode(encoding, "backslashreplace").decode(encoding)
     sys.stderr.write(line)
     sys.stderr.flush()
-
-
-def _one_line(text: str) -> str:
-    line = " ".join(text.split())
-    return line if line.endswith((".", "?", "!")) else f"{line}."

@@ -14,8 +14,13 @@ from laya_uptime.cli import complain
 from laya_uptime.cli.draw import count, phases
 from laya_uptime.config.configuration import Configuration
 from laya_uptime.config.load import decode, find_file, load
+from laya_uptime.config.names import slug
+from laya_uptime.domain.text import cut, one_line
+from laya_uptime.domain.urls import parse_url, redact
 from laya_uptime.errors import ConfigError, Problem
 from laya_uptime.ports import Round
+
+_LONGEST_NAME = 80
 
 _NOTHING = Problem(
     "configuration",
@@ -62,12 +67,44 @@ def up(
 def of_urls(urls: Sequence[str], **settings: object) -> Configuration:
     """Return the configuration that watches these URLs. Raise ConfigError naming each one that is not possible."""
     # JSON is a configuration too; a dollar sign in a URL is meant as it stands.
-    entries = {url.partition("://")[2] or url: {"url": url.replace("$", "$$"), **settings} for url in urls}
+    entries = {name: {"url": url.replace("$", "$$"), **settings} for name, url in _named(urls).items()}
     try:
         return decode(json.dumps({"monitors": entries}), source="command line", environ={})
     except ConfigError as error:
-        # Nobody typed the JSON, so lines and columns in it would only puzzle.
-        raise ConfigError([replace(problem, where="command line") for problem in error.problems]) from None
+        # Nobody typed the JSON, so its keys, lines and columns would only puzzle.
+        raise ConfigError(
+            [
+                replace(problem, where="command line", what=problem.what.removeprefix("monitors."))
+                for problem in error.problems
+            ]
+        ) from None
+
+
+def _named(urls: Sequence[str]) -> dict[str, str]:
+    """Return the URLs by the names that people will read, which hold no credentials and are no two the same."""
+    named: dict[str, str] = {}
+    taken: set[str] = set()
+    for place, url in enumerate(urls, start=1):
+        first = name = _name(url) or f"URL {place}"
+        count = 1
+        while (id_ := slug(name)) in taken:
+            count += 1
+            name = f"{first} ({count})"
+        taken.add(id_)
+        named[name] = url
+    return named
+
+
+def _name(url: str) -> str:
+    """Return host and path; nothing where the URL cannot be read, for then nobody knows which part of it is secret."""
+    try:
+        shown = parse_url(url).redacted
+    except ValueError:
+        if url.lower().startswith(("http:", "https:")) or "://" not in url:
+            return ""
+        shown = redact(url)  # of another check, which reads it itself
+    name = cut(one_line(shown.partition("://")[2].partition("?")[0]), _LONGEST_NAME)
+    return name if slug(name) else ""
 
 
 def _with_urls(configuration: Configuration | None, urls: Sequence[str]) -> Configuration:

@@ -65,7 +65,9 @@ def alert_status(transition: Transition, reason: Reason | None) -> AlertStatus:
             return AlertStatus.FAILURE
 
 
-def own_facts(message: str, *, detail: str, at: datetime, is_good: bool, status: AlertStatus | None = None) -> AlertFacts:
+def own_facts(
+    message: str, *, detail: str, at: datetime, is_good: bool, status: AlertStatus | None = None
+) -> AlertFacts:
     """Return an alert about laya-uptime itself: it is the service then."""
     return AlertFacts(
         service="laya-uptime",

@@ -14,7 +14,6 @@ from laya_uptime.domain.reason import Reason
 from laya_uptime.domain.result import Verdict
 from laya_uptime.domain.status import Health, Status
 
-
 SELF = "@self"  # the monitor id under which laya-uptime's own troubles are recorded
 
 
@@ -86,7 +85,13 @@ def incident_id(monitor_id: str, opened_at: datetime) -> str:
 
 
 def follow(
-    open_incident: Incident | None, health: Health, verdict: Verdict, *, monitor_id: str, at: datetime, remind_every: int
+    open_incident: Incident | None,
+    health: Health,
+    verdict: Verdict,
+    *,
+    monitor_id: str,
+    at: datetime,
+    remind_every: int,
 ) -> Followed:
     """Keep the incident in step with the health after a round. Waiting rooms decide nothing yet."""
     match health.status:
@@ -127,9 +132,7 @@ def _down(
     return Followed(current=worse)
 
 
-def _degraded(
-    incident: Incident | None, health: Health, verdict: Verdict, monitor_id: str, at: datetime
-) -> Followed:
+def _degraded(incident: Incident | None, health: Health, verdict: Verdict, monitor_id: str, at: datetime) -> Followed:
     if incident is not None and incident.severity is Severity.DEGRADED:
         return Followed(current=replace(incident, reason=verdict.reason, detail=verdict.detail))
     began = replace(

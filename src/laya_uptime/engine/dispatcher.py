@@ -8,11 +8,11 @@ alert is dead and the other channels are told. Each channel has its own room, so
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from laya_uptime.domain.alert import AlertStatus, Transition
+from laya_uptime.domain.alert import Alert, AlertStatus, Transition
 from laya_uptime.domain.change import Attempt
 from laya_uptime.domain.delivery import next_try
 from laya_uptime.domain.routing import DueAlert, address
@@ -54,6 +54,9 @@ class Dispatcher:
         self._under_way: set[asyncio.Task[None]] = set()
         self._busy: Counter[str] = Counter()
         self._in_hand: set[str] = set()  # alerts that this process is delivering right now
+        self._room = {channel.id: asyncio.Semaphore(AT_ONCE) for channel in channels}
+        # The latest delivery from memory of each incident on each channel: the next one waits for it.
+        self._line: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._unstamped: set[str] = set()  # attempts made, their record not durable yet
 
     def committed(self, writes: Sequence[Write]) -> None:
@@ -77,8 +80,20 @@ class Dispatcher:
 
     def rescue(self, due: DueAlert) -> None:
         """Deliver an alert from memory, because the ledger cannot take it now."""
-        if due.alert.id not in self._in_hand and due.alert.channel_id in self._channels:
-            self._begin(Claimed(alert=due.alert, attempts=0, expires_at=due.expires_at), until_done=True)
+        alert = due.alert
+        if alert.id in self._in_hand or alert.channel_id not in self._channels:
+            return
+        place = (alert.incident_id, alert.channel_id)
+        claimed = Claimed(alert=alert, attempts=0, expires_at=due.expires_at)
+        channel = self._channels[alert.channel_id]
+        task = self._begin(alert, self._see_through_from_memory(channel, claimed, self._line.get(place)))
+        self._line[place] = task
+
+        def over(_: asyncio.Task[None]) -> None:
+            if self._line.get(place) is task:
+                del self._line[place]
+
+        task.add_done_callback(over)
 
     async def settle(self, seconds: float) -> None:
         """Give the deliveries under way this long to end, then cancel them; their alerts go out at the next start."""
@@ -98,7 +113,7 @@ class Dispatcher:
         for claimed in await self._store.claim(capacity, owner=self._owner, at=now, lease=LEASE):
             # While the database failed, a lease may have run out before the stamp of its delivery could be written.
             if claimed.alert.id not in self._in_hand | self._unstamped:
-                self._begin(claimed, until_done=False)
+                self._claimed(claimed)
         # A channel without room wakes us when it has some.
         free = [channel for channel in self._channels if self._busy[channel] < AT_ONCE]
         soonest = await self._store.next_due(free) if free else None
@@ -115,33 +130,54 @@ class Dispatcher:
             pause.cancel()
             call.cancel()
 
-    def _begin(self, claimed: Claimed, *, until_done: bool) -> None:
+    def _claimed(self, claimed: Claimed) -> None:
         channel = self._channels[claimed.alert.channel_id]
         self._busy[channel.id] += 1
-        self._in_hand.add(claimed.alert.id)
-        task = asyncio.create_task(self._see_through(channel, claimed, until_done=until_done))
+
+        def over(_: asyncio.Task[None]) -> None:
+            self._busy[channel.id] -= 1
+            self._wake.set()
+
+        self._begin(claimed.alert, self._see_through(channel, claimed)).add_done_callback(over)
+
+    def _begin(self, alert: Alert, delivery: Coroutine[object, object, None]) -> asyncio.Task[None]:
+        self._in_hand.add(alert.id)
+        task = asyncio.create_task(delivery)
         self._under_way.add(task)
 
         def over(done: asyncio.Task[None]) -> None:
             self._under_way.discard(done)
-            self._busy[channel.id] -= 1
-            self._in_hand.discard(claimed.alert.id)
-            self._wake.set()
+            self._in_hand.discard(alert.id)
             if not done.cancelled() and (error := done.exception()) is not None:
-                self._listener.trouble(f"delivering through {channel.id} failed by itself ({type(error).__name__})")
+                self._listener.trouble(
+                    f"delivering through {alert.channel_id} failed by itself ({type(error).__name__})"
+                )
 
         task.add_done_callback(over)
+        return task
 
-    async def _see_through(self, channel: Channel, claimed: Claimed, *, until_done: bool) -> None:
-        """Make one attempt; from memory make as many as it takes, because nobody else will."""
+    async def _see_through(self, channel: Channel, claimed: Claimed) -> None:
+        """Make one attempt; the ledger knows when the next one is due."""
+        self._stamp(await self._attempt(channel, claimed))
+
+    async def _see_through_from_memory(
+        self, channel: Channel, claimed: Claimed, before: asyncio.Task[None] | None
+    ) -> None:
+        """Make as many attempts as it takes, because nobody else will; but not before it is this one's turn."""
+        if before is not None:
+            await asyncio.wait({before})
         while True:
-            attempt = await self._attempt(channel, claimed)
-            self._unstamped.add(attempt.alert_id)
-            self._submit(attempt)
-            if attempt.next_try_at is None or not until_done:
+            async with self._room[channel.id]:
+                attempt = await self._attempt(channel, claimed)
+            self._stamp(attempt)
+            if attempt.next_try_at is None:
                 return
             await self._clock.sleep((attempt.next_try_at - self._clock.now()).total_seconds())
             claimed = replace(claimed, attempts=attempt.attempts)
+
+    def _stamp(self, attempt: Attempt) -> None:
+        self._unstamped.add(attempt.alert_id)
+        self._submit(attempt)
 
     async def _attempt(self, channel: Channel, claimed: Claimed) -> Attempt:
         alert, attempts = claimed.alert, claimed.attempts + 1

@@ -54,7 +54,7 @@ class Scheduler:
         self._anchor = clock.monotonic()
         self._monitors = {monitor.id: monitor for monitor in monitors}
         self._busy: set[str] = set()
-        self._sooner: set[str] = set()
+        self._sooner: dict[str, timedelta] = {}  # when to look again; older entries in the heap do not count
         # (due, order of entry, monitor, whether a regular slot)
         self._heap: list[tuple[timedelta, int, str, bool]] = []
         self._entries = 0
@@ -89,9 +89,9 @@ class Scheduler:
                 following, missed = self._following(monitor, due, now)
                 self.counts.missed += missed
                 self._push(following, monitor_id, regular=True)
-            elif monitor_id not in self._sooner:
+            elif self._sooner.get(monitor_id) != due:
                 continue
-            self._sooner.discard(monitor_id)
+            self._sooner.pop(monitor_id, None)
             slot = Slot(monitor, _whole_ms(wall - (now - due)))
             if monitor_id in self._busy:
                 self.counts.overrun += 1
@@ -105,12 +105,12 @@ class Scheduler:
         """Note that the check of a monitor is over. While it is suspect, look again sooner than its phase."""
         self._busy.discard(monitor.id)
         if not is_suspect:
-            self._sooner.discard(monitor.id)
+            self._sooner.pop(monitor.id, None)
             return
         wait = max(min(monitor.every / SOONER_SHARE, SOONER_MOST), _SECOND)
         if wait < monitor.every:
-            self._sooner.add(monitor.id)
-            self._push(self.elapsed + wait, monitor.id, regular=False)
+            self._sooner[monitor.id] = due = self.elapsed + wait
+            self._push(due, monitor.id, regular=False)
 
     def _following(self, monitor: Monitor, due: timedelta, now: timedelta) -> tuple[timedelta, int]:
         if due == timedelta(0):  # everything is checked at once at start, then on its phase

@@ -44,6 +44,7 @@ class Writer:
         self._rescue = rescue
         self._degraded = degraded
         self._waiting: deque[Write] = deque()
+        self._in_doubt: int | None = None  # how many from the head a commit held whose end is not known; None: none is
         self._beats: list[asyncio.Future[None]] = []
         self._seq = 0
         self._something = asyncio.Event()
@@ -87,15 +88,19 @@ class Writer:
             await self._gather()
             self._something.clear()
             self._urgent.clear()
-            batch = [self._waiting[place] for place in range(min(len(self._waiting), MOST_AT_ONCE))]
+            if self._in_doubt is None:
+                self._in_doubt = min(len(self._waiting), MOST_AT_ONCE)
+            batch = [self._waiting[place] for place in range(self._in_doubt)]
             beats, self._beats = self._beats, []
             try:
                 await self._commit(batch)
             except BaseException:
-                # Nothing of this batch is lost: it is still at the head of the queue.
+                # Nothing of this batch is lost: it is still at the head of the queue, and is repeated just as it was,
+                # because what came later could hide behind a number that was written after all.
                 self._beats = beats + self._beats
                 self._something.set()
                 raise
+            self._in_doubt = None
             for _ in batch:
                 self._waiting.popleft()
             for beat in beats:
@@ -120,17 +125,19 @@ class Writer:
 
     async def _commit(self, batch: list[Write]) -> None:
         number = self._seq + 1
-        failing_since: float | None = None
+        began = self._clock.monotonic()
         tries = 0
         while True:
             try:
                 await self._store.commit(batch, seq=number, at=self._clock.now())
             except StoreError as error:
-                now = self._clock.monotonic()
-                failing_since = now if failing_since is None else failing_since
-                if now - failing_since >= DEGRADED_AFTER and not self.is_degraded:
+                wait = _RETRY_WAITS[min(tries, len(_RETRY_WAITS) - 1)]
+                patience = began + DEGRADED_AFTER - self._clock.monotonic()
+                if not self.is_degraded and patience > 0:
+                    wait = min(wait, patience)
+                elif not self.is_degraded:
                     self._declare_degraded(str(error))
-                await self._clock.sleep(_RETRY_WAITS[min(tries, len(_RETRY_WAITS) - 1)])
+                await self._clock.sleep(wait)
                 tries += 1
             else:
                 self._seq = number

@@ -19,6 +19,7 @@ from laya_uptime.testing.clock import NOON, FakeClock
 from laya_uptime.testing.durations import duration
 from laya_uptime.testing.recording import FailedDelivery, RecordingListener, RecordingNotifier, RecordingWatchdog
 from laya_uptime.testing.scripted import PROBES, SIGNS, NoNetwork, ScriptedCheck
+from laya_uptime.testing.troubled import TroubledStore
 
 __all__ = [
     "NOON",
@@ -31,6 +32,7 @@ __all__ = [
     "RecordingNotifier",
     "RecordingWatchdog",
     "ScriptedCheck",
+    "TroubledStore",
     "a_change",
     "a_channel",
     "a_monitor",

@@ -55,7 +55,7 @@ class FakeClock:
             return
         wake = asyncio.get_running_loop().create_future()
         self._entries += 1
-        heapq.heappush(self._sleepers, (self._elapsed + round(seconds * _NANOSECOND), self._entries, wake))
+        heapq.heappush(self._sleepers, (self._elapsed + max(round(seconds * _NANOSECOND), 1), self._entries, wake))
         await wake
 
     @property
@@ -111,6 +111,9 @@ class FakeClock:
         Use it in a coroutine. A deadline is met to the second, because the clock then moves in steps of one.
         """
         loop = asyncio.get_running_loop()
+        if self._step is not None:  # it does so already
+            yield
+            return
         origin = loop.time() - self.monotonic()
         loop.time = lambda: origin + self.monotonic()  # type: ignore[method-assign]  # that is the point of it
         self._step = _STEP

@@ -9,7 +9,7 @@ I2  Nothing arrived twice, but for a message that had arrived before a process w
 I3  Nothing was told without an outage, before it began, or without a record; "recovered" was not told before the end.
 I4  The stored belief contradicts the truth only next to a change, and for at most one interval of time in which a
     process ran. Of time in which none ran, at most one interval is stored as up or down; the rest is unknown.
-    Unknown reaches back from a kill by at most one interval and the second that a result may wait for its commit.
+    Unknown reaches back from a kill by at most one interval and the two seconds that a commit may take.
     An incident lasted as long as the outage, but for one interval and the time in which no process ran; what of it
     was seen is what its spans store as down, and its duration is the downtime that was told.
 I5  The database is whole, of the schema that was expected, and at rest: per monitor one open span and no gap or
@@ -31,7 +31,7 @@ from laya_uptime.testing.ledger import Entry
 from laya_uptime.testing.record import Record, Span, read
 from laya_uptime.testing.truth import SERVICES, Outage
 
-COMMIT = timedelta(seconds=1)  # how long a result that nobody waits for may wait for company
+COMMIT = timedelta(seconds=2)  # a result that nobody waits for may wait one second for company, and for the disk
 SLACK = timedelta(milliseconds=250)  # between the edge itself, its note, and the start of a check
 _ZERO = timedelta(0)
 _ROUNDING = timedelta(milliseconds=5)  # stored instants are whole milliseconds
@@ -207,10 +207,10 @@ def _why_not(
     facts: Facts, entries: Sequence[Entry], stamps: dict[str, datetime | None] | None, id_: str | None
 ) -> str | None:
     """Return why this message must not have come more than once; None where a kill explains it."""
-    ends = [next((n for n, life in enumerate(facts.lives) if _could_send(life, entry)), None) for entry in entries]
-    if None in ends or len(set(ends)) != len(ends):
+    senders = [_sender(facts.lives, entry) for entry in entries]
+    if len(set(senders)) != len(senders):
         return "one process sent it more than once"
-    last = facts.lives[max(end for end in ends if end is not None)]
+    last = facts.lives[max(senders)]
     if stamps is None:
         return None
     stamp = stamps.get(id_ or "")
@@ -219,13 +219,13 @@ def _why_not(
     return None
 
 
-def _could_send(life: Life, entry: Entry) -> bool:
-    """Say whether the message belongs to this process rather than to a later one.
+def _sender(lives: Sequence[Life], entry: Entry) -> int:
+    """Return which process sent the message: the last one that had said its first word when it arrived.
 
-    What was on its way when a process was killed still arrives a little later, but long before the next one has
-    started up and said its first word.
+    What was on its way when a process was killed still arrives, a little after its end.
     """
-    return entry.received_at <= life.ended or (life.spoke is not None and entry.received_at <= life.spoke)
+    spoken = [number for number, life in enumerate(lives) if life.spoke is not None and life.spoke <= entry.received_at]
+    return max(spoken, default=0)
 
 
 # --- I4: the stored belief

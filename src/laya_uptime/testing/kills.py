@@ -171,8 +171,8 @@ _WHERE = (
 _COLUMNS = """\
 Hit: the process died at the point. Lost: messages that never arrived. Duplicates: messages that arrived once more after
 the restart, under the same Message-ID or Idempotency-Key, because the kill came after they had arrived and before that
-was stamped; any other duplicate is a broken invariant (I2). At a point of the check path one can occur too, because
-deliveries go on beside the checks, and a stamp may share a commit with a round."""
+was stamped; any other duplicate is a broken invariant (I2). The message may be that of the other channel, which is told
+at the same time, so one can occur at any point; and a stamp may share a commit with a round."""
 
 
 def _of(outcomes: Sequence[Outcome], point: str) -> list[Outcome]:

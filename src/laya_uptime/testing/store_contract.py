@@ -260,7 +260,9 @@ class StoreContract:
         await store.commit([a_change(an_alert_due("chat"))], seq=2, at=NOON)
         before = self.contents(store)
         refused: list[Write] = [
-            Change(monitor_id="blog", results=(a_result(".", BLOG),), incidents=(incident,), alerts=(an_alert_due("mail"),)),
+            Change(
+                monitor_id="blog", results=(a_result(".", BLOG),), incidents=(incident,), alerts=(an_alert_due("mail"),)
+            ),
             up("shop", seq=stale, at=NOON + MINUTE),
             Attempt(alert_id=an_alert_due("chat").alert.id, attempts=1, sent_at=NOON),
         ]
@@ -365,7 +367,9 @@ class StoreContract:
         """A clock that was set back may bring that about; the news counts."""
         await opened(store)
         await store.commit([up()], seq=1, at=NOON)
-        await store.commit([Change(monitor_id="shop", span=Span(outcome=Status.DOWN, started=NOON + MINUTE))], seq=2, at=NOON)
+        await store.commit(
+            [Change(monitor_id="shop", span=Span(outcome=Status.DOWN, started=NOON + MINUTE))], seq=2, at=NOON
+        )
 
         await store.commit([Change(monitor_id="shop", span=Span(outcome=Status.UNKNOWN, started=NOON))], seq=3, at=NOON)
 
@@ -747,7 +751,9 @@ class StoreContract:
 
     async def test_what_is_decided_after_pruning_still_comes_last(self, store: Store) -> None:
         """Deleted rows do not give their place in the line to later ones."""
-        first, second, third = (an_alert_due(transition=each) for each in (Transition.DEGRADED, Transition.DOWN, Transition.RECOVERED))
+        first, second, third = (
+            an_alert_due(transition=each) for each in (Transition.DEGRADED, Transition.DOWN, Transition.RECOVERED)
+        )
         await opened(store)
         await store.commit([a_change(first, second)], seq=1, at=NOON)
         await store.commit([sent(second, at=NOON)], seq=2, at=NOON)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from laya_uptime.domain.change import Span
 from laya_uptime.domain.status import Status
 from laya_uptime.testing.store_contract import Contents, Delivery
 
-Query = Callable[..., list[tuple[object, ...]]]
+Query = Callable[..., list[tuple[Any, ...]]]
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def store(tmp_path: Path) -> SqliteStore:
 def query() -> Query:
     """Ask the file of a store, over a connection of its own that only reads."""
 
-    def ask(store: SqliteStore, statement: str, *values: object) -> list[tuple[object, ...]]:
+    def ask(store: SqliteStore, statement: str, *values: object) -> list[tuple[Any, ...]]:
         with closing(sqlite3.connect(f"{store.path.as_uri()}?mode=ro", uri=True)) as database:
             return database.execute(statement, values).fetchall()
 
@@ -65,13 +66,15 @@ def contents(query: Query) -> Callable[[SqliteStore], Contents]:
         }
         outbox = {
             str(identity): Delivery(attempts=int(str(attempts)), sent_at=at(sent), dead_at=at(dead))
-            for identity, attempts, sent, dead in query(store, "SELECT id, attempts, sent_at, dead_at FROM alert_outbox")
+            for identity, attempts, sent, dead in query(
+                store, "SELECT id, attempts, sent_at, dead_at FROM alert_outbox"
+            )
         }
         return Contents(
             results=[
                 (str(names[record.monitor_id]), record.at)
                 for (data,) in query(store, "SELECT data FROM ingest_log ORDER BY source_seq")
-                for record in blob.unpack(bytes(data))  # type: ignore[call-overload]  # a blob column gives bytes
+                for record in blob.unpack(bytes(data))
             ],
             spans=spans,
             incidents=incidents,

@@ -1,6 +1,7 @@
 """The status table: what a monitor believes after the rounds it has seen."""
 
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -137,5 +138,5 @@ def test_consecutive_failures_are_those_in_a_row(probes: str, failures: int) -> 
 def test_a_belief_never_begins_before_the_one_that_it_replaces() -> None:
     for probes in ("x-x-xxx", "xxx.-.x.-..", "d-x.x-xxx.-d", "-?-x-.-"):
         told = replay(probes)
-        for before, after in zip(told, told[1:], strict=False):
+        for before, after in pairwise(told):
             assert after.believed_since >= before.believed_since

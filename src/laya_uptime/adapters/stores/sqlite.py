@@ -34,12 +34,14 @@ FILE = "laya-uptime.db"
 BUSY_SECONDS = 5.0  # how long a statement waits for a lock that a stranger holds
 QUICK_CHECK_BELOW = 64 * 1024 * 1024  # larger files are not read whole at every start
 
+_SMALLEST = 512  # bytes of the smallest database there is: one page of the smallest size
+_FORMATS_AT = 18  # where the two versions of the file format are, https://www.sqlite.org/fileformat2.html
 _LOCAL = 1  # the region and the source of results measured by this process
 _VERDICT = 0  # the region number that stands for the verdict
 _SHARD = 0
 _PRUNE_ROWS = 500
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
-# A file that has been opened for writing and still gives one of these has a header that nobody wrote so.
+# Before any statement of ours that could be at fault, an error of the general kind is one of the file's header.
 _DAMAGE_AT_OPEN = _DAMAGE | {sqlite3.SQLITE_ERROR}
 _FILES = ("", "-wal", "-shm", "-journal")  # a journal left behind would be rolled back into the next database
 _MS = timedelta(milliseconds=1)
@@ -128,17 +130,18 @@ class SqliteStore:
                 self._database.execute("PRAGMA journal_mode = WAL")
                 revision = None if is_new else self._revision()
             self._bring_up_to_date(revision)
+            with self._damage_told():
+                memory = self._remember()  # before anything is written: a damaged file is set aside as it was found
             with self._transaction():
                 self._register(monitors, channels, to_ms(at))
                 self._database.execute(
                     "UPDATE alert_outbox SET lease_owner = NULL, lease_until = NULL"
                     " WHERE sent_at IS NULL AND dead_at IS NULL AND lease_owner IS NOT NULL"
                 )
-            with self._damage_told():
-                return self._remember()
         except BaseException:
             self._close()
             raise
+        return memory
 
     def _connect(self) -> None:
         self._connection = sqlite3.connect(
@@ -152,7 +155,7 @@ class SqliteStore:
         try:
             yield
         except sqlite3.DatabaseError as error:
-            if _code(error) in _DAMAGE_AT_OPEN or getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_READONLY:
+            if _code(error) in _DAMAGE_AT_OPEN:
                 raise StoreCorrupt(f"{self.path}: {error}") from error
             raise
         except (ValueError, TypeError, OverflowError, AssertionError) as error:
@@ -166,14 +169,19 @@ class SqliteStore:
                 raise
             raise DataDirectoryError(f"{self.path} cannot be written: {error.strerror}") from error
         try:
-            is_empty = os.fstat(descriptor).st_size == 0
+            size = os.fstat(descriptor).st_size
+            formats = os.pread(descriptor, 2, _FORMATS_AT)
         finally:
             os.close(descriptor)
+        if 0 < size < _SMALLEST:
+            raise StoreCorrupt(f"{self.path} was cut off")  # SQLite would take it for a new one
+        if size and not set(formats) <= {1, 2}:
+            raise StoreCorrupt(f"{self.path} has a garbled header")  # SQLite would take it for one that may only be read
         log = self.path.with_name(f"{self.path.name}-wal")
-        if is_empty and log.exists() and log.stat().st_size:
+        if not size and log.exists() and log.stat().st_size:
             # SQLite would throw the log away; no crash leaves such a pair, so something cut the file off.
             raise StoreCorrupt(f"{self.path} is empty, but its log is not")
-        return is_empty
+        return not size
 
     def _inspect(self) -> None:
         """Raise StoreCorrupt for a file that is no sound database of ours."""
