@@ -27,7 +27,7 @@ run: $(VENV)/.core ## Watch the LAYA services in the foreground; Ctrl-C ends it 
 	@exec $(BIN)/laya-uptime watch $(ARGS)
 
 test: $(VENV)/.dev tools ## Run every test
-	@$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+	@$(BIN)/pytest -n $(WORKERS) $(ARGS)
 
 check: $(VENV)/.dev ## Lint, formatting, types, layers, dependencies, locks
 	$(BIN)/ruff check

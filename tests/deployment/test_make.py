@@ -124,7 +124,7 @@ def test_a_changed_input_is_installed_with_hashes_first(made: Path, target: str,
 
 def test_flags_are_handed_on(made: Path) -> None:
     assert make(made, "-n", "run", "ARGS=--dry-run").stdout == "exec .venv/bin/laya-uptime watch --dry-run\n"
-    assert "-n 2 --dist loadgroup -k locks\n" in make(made, "-n", "test", "ARGS=-k locks").stdout
+    assert "-n 2 -k locks\n" in make(made, "-n", "test", "ARGS=-k locks").stdout
 
 
 def test_ctrl_c_ends_a_run_with_its_report_and_without_an_error_from_make(
