@@ -30,10 +30,32 @@ from laya_uptime.testing.services import (
 RULE = "=" * 80
 PATH = "/modules/System/health.php"
 
+# The words that stand for something in the manual's list of log lines, and what they stand for.
+BLANKS = {
+    "H:MM:SS": r"\d+:\d\d:\d\d",
+    "CODE": r"\d{3}",
+    "N": r"\d+",
+    **dict.fromkeys(
+        ("NAME", "LABEL", "CAUSE", "ADDRESS", "URL", "HOST", "KIND", "PATH", "TITLE", "CHANNELS", "T"), ".+"
+    ),
+}
+PARTS = re.compile(rf"(?<![A-Z])({'|'.join(BLANKS)})(?![A-Z])")
+
 
 def about(service: str, messages: list[str]) -> list[str]:
     """Return the log lines about one service, with every time in milliseconds as Nms."""
     return [re.sub(r"\b\d+ms\b", "Nms", message) for message in messages if f" {service}:" in message]
+
+
+def undocumented(messages: list[str]) -> list[str]:
+    """Return the log lines that the manual's page about them does not list."""
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "log-lines.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| (INFO|WARNING|ERROR) \| `(.*?)` \|", page, re.MULTILINE)
+    shapes = [
+        re.compile(f"{level} " + "".join(BLANKS.get(part, re.escape(part)) for part in PARTS.split(text)))
+        for level, text in listed
+    ]
+    return [message for message in messages if not any(shape.fullmatch(message) for shape in shapes)]
 
 
 @pytest.mark.parametrize(
@@ -65,8 +87,10 @@ def about(service: str, messages: list[str]) -> list[str]:
         pytest.param(
             answers(302, head="Location: http://169.254.169.254/latest\r\n"),
             [
-                "ERROR ✗ Gibbon CMS: Connection failed - redirect to http://169.254.169.254/latest is blocked: "
-                "169.254.169.254 is a link-local address, which the egress policy does not open"
+                (
+                    "ERROR ✗ Gibbon CMS: Connection failed - redirect to http://169.254.169.254/latest is blocked: "
+                    "169.254.169.254 is a link-local address, which the egress policy does not open"
+                )
             ],
             id="blocked redirect",
         ),
@@ -103,6 +127,7 @@ def test_each_answer_has_its_line(laya: Installation, services: Services, script
     ended = laya.run("watch", "--dry-run")
 
     assert about("Gibbon CMS", ended.messages) == lines
+    assert undocumented(ended.messages) == []
 
 
 def test_two_that_do_not_finish_in_time(laya: Installation, services: Services) -> None:
@@ -133,6 +158,7 @@ def test_faults_before_the_answer(laya: Installation, services: Services, url: s
     ended = laya.run("watch", "--dry-run", GIBBON_URL=url.format(address))
 
     (told,) = about("Gibbon CMS", ended.messages)
+    assert undocumented(ended.messages) == []
     assert re.fullmatch(rf"(ERROR ✗|WARNING \?) Gibbon CMS: {line}", told)
 
 
@@ -250,6 +276,7 @@ def test_a_watch_from_its_banner_to_its_farewell(
     ]
     assert "⚠ Parent Portal        | Status: degraded" in watching.lines[-3].text
     assert laya.log.read_text(encoding="utf-8") == watching.out
+    assert undocumented(watching.messages) == []
 
 
 def test_the_cause_of_a_warning_is_written_once_until_it_changes(laya: Installation, services: Services) -> None:
@@ -282,6 +309,7 @@ def test_a_delivery_that_fails_says_why_and_when_next(
     assert "503" in webhook[1]
     assert "451" in email[1]
     assert f"ERROR 📡 Webhook alert failed - {webhook[1]}, next try in {webhook[2]}s" in watching.messages
+    assert undocumented(watching.messages) == []
 
 
 def test_a_delivery_that_cannot_succeed_is_given_up_and_the_other_channel_told(
@@ -296,6 +324,7 @@ def test_a_delivery_that_cannot_succeed_is_given_up_and_the_other_channel_told(
     watching.end()
 
     assert {entry.transition for entry in sink.entries("email")} == {"down", "undelivered"}
+    assert undocumented(watching.messages) == []
 
 
 def test_the_log_file_is_private_and_appended_to(laya: Installation) -> None:
@@ -317,6 +346,7 @@ def test_a_log_file_that_cannot_be_written_is_a_warning(laya: Installation, tmp_
     ended = laya.run("watch", "--dry-run", "--log-file", nowhere)
 
     assert ended.code == 0
+    assert undocumented(ended.messages) == []
     assert ended.messages[0] == (
         f"WARNING The log file {nowhere} cannot be written (No such file or directory); logging to the console only"
     )

@@ -118,7 +118,7 @@ notify:
   hook:
     type: webhook
     url: {sink.url("/webhook/canary-path?key=canary-key")}
-    secret: ${{file:{laya.directory / 'signs.secret'}}}
+    secret: ${{file:{laya.directory / "signs.secret"}}}
     headers: {{ X-Token: "${{BEARER}}" }}
   mail: {{ type: email, to: a@example.org, server: 127.0.0.1, port: {sink.smtp_port}, user: u, password: "${{PASS}}" }}
 """,

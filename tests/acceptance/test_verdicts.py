@@ -23,9 +23,31 @@ def status_of(service: str, ended: Ended) -> str:
 
 
 @pytest.mark.parametrize(
+    ("words", "status", "code"),
+    [
+        (("healthy", "ok", "up"), "healthy", 0),
+        (("pass", "alive", "ready"), "healthy", 0),
+        (("degraded", "warn", "warning"), "degraded", 0),
+        (("unhealthy", "down", "fail"), "unhealthy", 1),
+        (("error", "critical", "not_ready"), "unhealthy", 1),
+    ],
+    ids=lambda value: ", ".join(value) if isinstance(value, tuple) else "",
+)
+def test_the_words_of_the_table(
+    laya: Installation, services: Services, words: tuple[str, ...], status: str, code: int
+) -> None:
+    for service, word in zip(services.looks, words, strict=True):
+        services.put(service, says(word))
+
+    ended = laya.run("watch", "--dry-run")
+
+    assert ended.code == code
+    assert re.findall(r"Status: (\w+) +\|", ended.out) == [status] * 3
+
+
+@pytest.mark.parametrize(
     ("script", "label"),
     [
-        *(pytest.param(says(word), word, id=word) for word in ("healthy", "ok", "up", "pass", "alive", "ready")),
         pytest.param(says("UP"), "up", id="Spring Boot"),
         pytest.param(says("Healthy", results={}), "healthy", id="ASP.NET"),
         pytest.param(says("purring"), "purring", id="a word we do not know"),
@@ -50,10 +72,7 @@ def test_a_good_answer_is_up_by_its_own_word(
 @pytest.mark.parametrize(
     ("script", "code", "cause"),
     [
-        *(
-            pytest.param(says(word, status=code), code, f"the body says {word}", id=f"{word}, {code}")
-            for word, code in (("degraded", 200), ("warn", 200), ("warning", 503), ("partial", 503), ("degraded", 503))
-        ),
+        pytest.param(says("partial", status=503), 503, "the body says partial", id="503 and a degraded word"),
         pytest.param(
             says("healthy", status=503),
             503,
@@ -94,10 +113,7 @@ def test_a_degraded_answer_is_degraded_and_exits_0(
 @pytest.mark.parametrize(
     ("script", "code"),
     [
-        *(
-            pytest.param(says(word), 200, id=word)
-            for word in ("unhealthy", "down", "fail", "error", "critical", "not_ready", "out_of_service")
-        ),
+        pytest.param(says("out_of_service"), 200, id="200"),
         pytest.param(says("OUT_OF_SERVICE", status=503), 503, id="Spring Boot"),
         pytest.param(says("unhealthy", status=500), 500, id="any code: 500"),
         pytest.param(says("fail", status=404), 404, id="any code: 404"),
@@ -121,7 +137,7 @@ def test_an_unhealthy_word_is_down_whatever_the_code(
     [
         *(
             pytest.param(answers(code, "sorry", kind="text/plain"), rf"HTTP {code} - \d+ms", id=f"{code}, no document")
-            for code in (304, 401, 404, 500, 503)
+            for code in (304, 404, 503)
         ),
         pytest.param(says("healthy", status=500), r"HTTP 500 - \d+ms", id="500 and a healthy word"),
         pytest.param(says("degraded", status=500), r"HTTP 500 - \d+ms", id="500 and a degraded word"),
@@ -134,7 +150,9 @@ def test_an_unhealthy_word_is_down_whatever_the_code(
         pytest.param(says(7), r"Invalid response - .*", id="a status that is a number"),
         pytest.param(says(None), r"Invalid response - .*", id="a status that is null"),
         pytest.param(answers(200, {"state": "healthy"}), r"Invalid response - .*", id="no status"),
-        pytest.param(answers(200, '{"status":"fail","status":"ok"}'), r"Invalid response - .*twice.*", id="two statuses"),
+        pytest.param(
+            answers(200, '{"status":"fail","status":"ok"}'), r"Invalid response - .*twice.*", id="two statuses"
+        ),
         pytest.param(answers(200, "[" * 5000), r"Invalid response - .*nested.*", id="nested without end"),
         pytest.param(
             answers(200, '{"status": "h\xe9althy"}'.encode("latin-1"), kind="application/json; charset=utf-8"),

@@ -117,13 +117,13 @@ def check_line(monitor: Monitor, result: Result) -> tuple[int, str]:
     """Return the level and the line of one check."""
     name, verdict, observation = monitor.name, result.verdict, result.observation
     code = observation.evidence.status
+    shown = f" ({code})" if code is not None else ""
     took = f"{round(observation.elapsed / _MS)}ms"
     match verdict.outcome:
         case Outcome.UP:
-            shown = f" ({code})" if code is not None else ""
             return logging.INFO, f"✓ {name}: {verdict.label}{shown} - {took}"
         case Outcome.DEGRADED:
-            return logging.WARNING, f"⚠ {name}: degraded ({code}) - {took}"
+            return logging.WARNING, f"⚠ {name}: degraded{shown} - {took}"
         case Outcome.UNKNOWN:
             return logging.WARNING, f"? {name}: Unknown - {one_line(verdict.detail)}"
         case Outcome.DOWN:
@@ -132,8 +132,9 @@ def check_line(monitor: Monitor, result: Result) -> tuple[int, str]:
 
 def _failure_line(monitor: Monitor, verdict: Verdict, code: int | None, took: str) -> tuple[int, str]:
     name, cause = monitor.name, one_line(verdict.detail)
+    shown = f" ({code})" if code is not None else ""
     if verdict.reason is Reason.REPORTED_UNHEALTHY:
-        return logging.WARNING, f"⚠ {name}: unhealthy ({code}) - {took}"
+        return logging.WARNING, f"⚠ {name}: unhealthy{shown} - {took}"
     if verdict.reason is Reason.TIMEOUT:
         return logging.ERROR, f"✗ {name}: Request timeout (>{monitor.timeout.total_seconds():g}s)"
     if verdict.reason is Reason.HTTP_STATUS:

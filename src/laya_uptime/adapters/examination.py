@@ -45,9 +45,11 @@ def examine(directory: Path, clock: Clock) -> Iterator[Finding]:
 
 def heartbeat(database: Path, clock: Clock) -> Finding:
     """Say when the service on this database last proved that work gets done."""
+    if not database.exists():
+        return Finding("heartbeat", False, f"{database} cannot be read: no service has run there yet.", "Start it.")
     try:
         # A reader may not delete what it had to make for itself beside a database that nobody has open.
-        how = "mode=ro" if database.with_name(f"{database.name}-wal").exists() else "immutable=1"
+        how = "mode=ro" if database.with_name(f"{database.name}-wal").exists() else "mode=ro&immutable=1"
         connection = sqlite3.connect(f"{database.absolute().as_uri()}?{how}", uri=True, timeout=5)
         try:
             row = connection.execute("SELECT max(seen_at) FROM source_mark").fetchone()
@@ -93,7 +95,7 @@ def _space(directory: Path) -> Finding:
     if free > _LOW:
         return Finding("disk", True, f"{free / 1e9:.1f} GB free")
     what = f"only {free / 1e6:.0f} MB are free."
-    return Finding("disk", False, what, "Make room: history needs about 40 KB a day for three monitors.")
+    return Finding("disk", False, what, "Make room: history needs about 0.4 MB a day for three monitors.")
 
 
 def _speed(directory: Path, clock: Clock) -> Finding:

@@ -19,8 +19,8 @@ _GOOD = {Outcome.UP, Outcome.DEGRADED}
 def check(
     url: str,
     *,
-    expect: list[str] | None = None,
-    prefer: list[str] | None = None,
+    expect: Annotated[list[str] | None, Parameter(negative=())] = None,
+    prefer: Annotated[list[str] | None, Parameter(negative=())] = None,
     health: str = "auto",
     timeout: str = "10s",
     as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,

@@ -16,6 +16,7 @@ from laya_uptime.domain.alert import Alert, AlertStatus, Transition
 from laya_uptime.domain.change import Attempt
 from laya_uptime.domain.delivery import next_try
 from laya_uptime.domain.routing import DueAlert, address
+from laya_uptime.engine.reckoning import Reckoning
 from laya_uptime.errors import DeliveryError, StoreError
 from laya_uptime.failpoints import fp
 from laya_uptime.ports import Channel, Claimed, Clock, Listener, Reach, Store, Write
@@ -50,6 +51,7 @@ class Dispatcher:
         self._submit = submit
         self._chance = chance
         self._owner = owner
+        self._now = Reckoning(clock)
         self._wake = asyncio.Event()
         self._under_way: set[asyncio.Task[None]] = set()
         self._busy: Counter[str] = Counter()
@@ -109,8 +111,8 @@ class Dispatcher:
         if not self._channels:
             return LONGEST_NAP
         capacity = {channel: room for channel in self._channels if (room := AT_ONCE - self._busy[channel]) > 0}
-        now = self._clock.now()
-        for claimed in await self._store.claim(capacity, owner=self._owner, at=now, lease=LEASE):
+        at = self._now.late()
+        for claimed in await self._store.claim(capacity, owner=self._owner, at=at, lease=LEASE):
             # While the database failed, a lease may have run out before the stamp of its delivery could be written.
             if claimed.alert.id not in self._in_hand | self._unstamped:
                 self._claimed(claimed)
@@ -119,7 +121,7 @@ class Dispatcher:
         soonest = await self._store.next_due(free) if free else None
         if soonest is None:
             return LONGEST_NAP
-        return min(max((soonest - self._clock.now()).total_seconds(), 0.05), LONGEST_NAP)
+        return min(max((soonest - self._now.late()).total_seconds(), 0.05), LONGEST_NAP)
 
     async def _nap(self, seconds: float) -> None:
         pause = asyncio.ensure_future(self._clock.sleep(seconds))
@@ -172,7 +174,7 @@ class Dispatcher:
             self._stamp(attempt)
             if attempt.next_try_at is None:
                 return
-            await self._clock.sleep((attempt.next_try_at - self._clock.now()).total_seconds())
+            await self._clock.sleep((attempt.next_try_at - self._now.late()).total_seconds())
             claimed = replace(claimed, attempts=attempt.attempts)
 
     def _stamp(self, attempt: Attempt) -> None:
@@ -183,21 +185,22 @@ class Dispatcher:
         alert, attempts = claimed.alert, claimed.attempts + 1
         try:
             fp("delivery.lease_taken")
-            async with asyncio.timeout(ATTEMPT.total_seconds()):
+            async with asyncio.timeout(ATTEMPT.total_seconds()) as deadline:
                 await channel.notifier.deliver(alert, self._via)
         except DeliveryError as error:
             failure = error
-        except TimeoutError:
-            failure = DeliveryError(f"no answer within {ATTEMPT.total_seconds():g} s", retry=True)
         except Exception as error:  # noqa: BLE001  a faulty notifier must not lose the alert
-            failure = DeliveryError(f"the notifier itself failed ({type(error).__name__})", retry=True)
+            cause = f"the notifier itself failed ({type(error).__name__})"
+            if isinstance(error, TimeoutError) and deadline.expired():
+                cause = f"no answer within {ATTEMPT.total_seconds():g} s"
+            failure = DeliveryError(cause, retry=True)
         else:
             self._listener.delivered(channel, alert)
             return Attempt(alert_id=alert.id, attempts=attempts, sent_at=self._clock.now())
         return self._failed(channel, claimed, attempts, failure)
 
     def _failed(self, channel: Channel, claimed: Claimed, attempts: int, failure: DeliveryError) -> Attempt:
-        alert, now = claimed.alert, self._clock.now()
+        alert, now = claimed.alert, self._now.early()
         again = None
         if failure.retry:
             again = next_try(
@@ -209,14 +212,15 @@ class Dispatcher:
             )
         wait = None if again is None else again - now
         self._listener.delivery_failed(channel, alert, failure.cause, wait=wait)
-        if again is not None:
-            return Attempt(alert_id=alert.id, attempts=attempts, next_try_at=again, cause=failure.cause)
+        if wait is not None:
+            due = self._now.late() + wait
+            return Attempt(alert_id=alert.id, attempts=attempts, next_try_at=due, cause=failure.cause)
         return Attempt(
             alert_id=alert.id,
             attempts=attempts,
-            dead_at=now,
+            dead_at=self._clock.now(),
             cause=failure.cause,
-            also=self._tell_others(channel, claimed, failure.cause, now),
+            also=self._tell_others(channel, claimed, failure.cause, self._clock.now()),
         )
 
     def _tell_others(self, channel: Channel, claimed: Claimed, cause: str, now: datetime) -> tuple[DueAlert, ...]:

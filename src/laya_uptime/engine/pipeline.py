@@ -77,9 +77,11 @@ class Pipeline:
     def absorb(self, monitor: Monitor, observations: Sequence[Observation], *, elapsed: timedelta) -> Round:
         """Follow one round to whatever it implies, hand that to the writer, and return it."""
         state = self.states[monitor.id]
-        before, stored = state.health, state.incident
         verdicts = [judge(observation, monitor.rules) for observation in observations]
         verdict = agree(verdicts, quorum=monitor.quorum)
+        if verdict.outcome is not Outcome.UNKNOWN:
+            self._notice_a_gap(monitor, elapsed)
+        before, stored = state.health, state.incident
         results = tuple(
             Result(observation=observation, verdict=each)
             for observation, each in zip(observations, verdicts, strict=True)
@@ -103,6 +105,12 @@ class Pipeline:
         )
         self._record(state, before, stored, results, round_)
         return round_
+
+    def _notice_a_gap(self, monitor: Monitor, elapsed: timedelta) -> None:
+        """Believe nothing of the time before this round where nobody had looked for long, as after a suspend."""
+        state = self.states[monitor.id]
+        if is_stale(last_seen=state.seen, every=monitor.every, timeout=monitor.timeout, now=elapsed):
+            self._lose_sight(monitor, since=max(state.seen_at, state.health.believed_since))
 
     def watch_for_blindness(self, *, at: datetime, elapsed: timedelta) -> None:
         """Believe nothing any more of monitors that nobody has seen for three intervals."""

@@ -30,21 +30,22 @@ class Prober:
             now = self._clock.now()
             at = now.replace(microsecond=now.microsecond // 1000 * 1000)  # what the store keeps
             seen = await self._look(monitor, check)
+            took = timedelta(seconds=self._clock.monotonic() - began)
             return Observation(
                 monitor_id=monitor.id,
                 region=self._region,
                 due=due,
                 at=at,
-                elapsed=timedelta(seconds=self._clock.monotonic() - began),
+                elapsed=min(took, monitor.timeout + GRACE),  # not the night that a suspended machine slept through
                 seen=seen,
             )
 
     async def _look(self, monitor: Monitor, check: Check) -> Seen:
         try:
-            async with asyncio.timeout((monitor.timeout + GRACE).total_seconds()):
+            async with asyncio.timeout((monitor.timeout + GRACE).total_seconds()) as deadline:
                 return await check.probe(self._via, timeout=monitor.timeout)
-        except TimeoutError:
-            return Failure(Reason.TIMEOUT, f"no answer within {monitor.timeout.total_seconds():g} s")
         except Exception as error:  # noqa: BLE001  a faulty check is our trouble and must not end the service
+            if isinstance(error, TimeoutError) and deadline.expired():
+                return Failure(Reason.TIMEOUT, f"no answer within {monitor.timeout.total_seconds():g} s")
             self._trouble(f"the check of {monitor.id} failed by itself ({type(error).__name__})")
             return Failure(Reason.INTERNAL, f"the check itself failed ({type(error).__name__})")

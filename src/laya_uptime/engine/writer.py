@@ -129,7 +129,7 @@ class Writer:
         tries = 0
         while True:
             try:
-                await self._store.commit(batch, seq=number, at=self._clock.now())
+                await self._ask(batch, number, began)
             except StoreError as error:
                 wait = _RETRY_WAITS[min(tries, len(_RETRY_WAITS) - 1)]
                 patience = began + DEGRADED_AFTER - self._clock.monotonic()
@@ -144,6 +144,19 @@ class Writer:
                 if self.is_degraded:
                     self._declare_sound()
                 return
+
+    async def _ask(self, batch: list[Write], number: int, began: float) -> None:
+        """Commit once. A store that neither takes it nor refuses it is declared degraded just as well."""
+        commit = asyncio.ensure_future(self._store.commit(batch, seq=number, at=self._clock.now()))
+        pause = asyncio.ensure_future(self._clock.sleep(began + DEGRADED_AFTER - self._clock.monotonic()))
+        try:
+            await asyncio.wait({commit, pause}, return_when=asyncio.FIRST_COMPLETED)
+            if not commit.done() and not self.is_degraded:
+                self._declare_degraded("it does not answer")
+            await commit
+        finally:
+            commit.cancel()
+            pause.cancel()
 
     def _declare_degraded(self, cause: str) -> None:
         self.is_degraded = True

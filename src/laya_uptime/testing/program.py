@@ -130,7 +130,7 @@ class Program:
         give_up = time.monotonic() + seconds
         with self._news:
             while True:
-                found = [match for match in self._matches(pattern, after)]
+                found = list(self._matches(pattern, after))
                 if len(found) >= times:
                     return found[times - 1]
                 if not self._open or not self._news.wait(max(give_up - time.monotonic(), 0)):
@@ -208,7 +208,9 @@ class Installation:
 
     def start(self, *words: str | Path, command: Sequence[str | Path] = (), **variables: str) -> Program:
         """Start it with these words and further variables; `command` takes the place of the module."""
-        program = Program([*(command or self.command), *words], environment=self.environment | variables, directory=self.directory)
+        program = Program(
+            [*(command or self.command), *words], environment=self.environment | variables, directory=self.directory
+        )
         self._programs.append(program)
         return program
 

@@ -16,7 +16,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -94,10 +94,11 @@ def raw(data: bytes) -> Script:
 
 
 def answers(
-    status: int, body: bytes | str | dict[str, object] = b"", *, kind: str = "application/json", head: str = ""
+    status: int, body: bytes | str | Mapping[str, object] = b"", *, kind: str = "application/json", head: str = ""
 ) -> Script:
-    """Answer with this code and body; a dict goes as JSON. `head` is further header lines, each ending in CRLF."""
-    data = json.dumps(body).encode() if isinstance(body, dict) else body.encode() if isinstance(body, str) else body
+    """Answer with this code and body; a mapping goes as JSON. `head` is further header lines, each ending in CRLF."""
+    text = json.dumps(body) if isinstance(body, Mapping) else body
+    data = text.encode() if isinstance(text, str) else text
     lines = f"HTTP/1.1 {status} As Told\r\nContent-Type: {kind}\r\nContent-Length: {len(data)}\r\n{head}\r\n"
     return raw(lines.encode() + data)
 

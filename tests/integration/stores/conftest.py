@@ -41,7 +41,7 @@ def contents(query: Query) -> Callable[[SqliteStore], Contents]:
         return from_ms(ms) if isinstance(ms, int) else None
 
     def read(store: SqliteStore) -> Contents:
-        names = dict(query(store, "SELECT id, slug FROM monitor"))
+        names: dict[int, str] = dict(query(store, "SELECT id, slug FROM monitor"))
         spans: dict[str, list[Span]] = {}
         for monitor, started, ended, outcome, err, detail, incident in query(
             store, "SELECT monitor_id, started, ended, outcome, err, detail, incident_id FROM span ORDER BY started"

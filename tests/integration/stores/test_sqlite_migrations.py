@@ -15,10 +15,11 @@ import pytest
 
 from laya_uptime.adapters.stores import first, migrate
 from laya_uptime.adapters.stores.sqlite import SqliteStore
+from laya_uptime.domain.change import Change
 from laya_uptime.errors import StoreError, StoreTooNew
 from laya_uptime.testing.builders import a_monitor, a_result, an_alert_due, an_incident
 from laya_uptime.testing.clock import NOON
-from laya_uptime.testing.store_contract import CHANNELS, Contents, MINUTE, claim, ids, opened, up
+from laya_uptime.testing.store_contract import CHANNELS, MINUTE, Contents, claim, ids, opened, up
 
 Query = Callable[..., list[tuple[Any, ...]]]
 
@@ -179,12 +180,7 @@ async def test_u01_a_kill_in_the_middle_of_a_step_leaves_the_step_before_and_the
 ) -> None:
     before = everything(filled.path)
 
-    died = subprocess.run(
-        [sys.executable, "-c", OPEN, filled.path.parent, newer],
-        env={**os.environ, "TEST_STOP_IN": stopped_in},
-        check=False,
-        timeout=60,
-    )
+    died = run(OPEN, str(filled.path.parent), str(newer), TEST_STOP_IN=stopped_in)
 
     assert died.returncode == -signal.SIGKILL
     assert query(filled, "SELECT version_num FROM alembic_version") == [(left_at,)]
@@ -246,19 +242,28 @@ async def test_the_daily_path_loads_neither_sqlalchemy_nor_alembic(tmp_path: Pat
         "print(sorted({'sqlalchemy', 'alembic'} & set(sys.modules)))\n"
     )
 
-    told = subprocess.run([sys.executable, "-c", script, tmp_path], check=True, capture_output=True, text=True, timeout=60)
+    told = run(script, str(tmp_path))
 
-    assert told.stdout == "[]\n"
+    assert (told.stdout, told.stderr) == ("[]\n", "")
 
 
 def _round() -> Iterator[Any]:
-    from laya_uptime.domain.change import Change
-
     yield Change(
         monitor_id="shop",
         results=(a_result("x", a_monitor("shop")),),
         incidents=(an_incident(),),
         alerts=(an_alert_due(CHANNELS[0]),),
+    )
+
+
+def run(script: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
 
 

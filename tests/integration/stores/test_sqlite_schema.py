@@ -8,7 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy.dialects.postgresql import dialect as postgresql
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import create_engine
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from laya_uptime.adapters.stores import first, generate, migrate
@@ -82,7 +86,8 @@ async def test_the_tables_and_columns_are_those_of_the_design(store: SqliteStore
 async def test_the_keys_are_those_of_the_design(store: SqliteStore, query: Query) -> None:
     await store.open([], [], at=NOON)
 
-    keys, unique = {}, {}
+    keys: dict[str, list[str]] = {}
+    unique: dict[str, set[str]] = {}
     for table in COLUMNS:
         info = query(store, f"PRAGMA table_info({table})")
         keys[table] = [row[1] for row in sorted(info, key=lambda row: row[5]) if row[5]]
@@ -204,11 +209,6 @@ async def test_the_chain_of_migrations_ends_in_the_schema_of_a_fresh_file(store:
 
 
 def test_the_chain_leaves_nothing_that_the_tables_do_not_say(tmp_path: Path) -> None:
-    from alembic.autogenerate import compare_metadata
-    from alembic.migration import MigrationContext
-    from sqlalchemy import create_engine
-    from sqlalchemy.pool import NullPool
-
     migrate.upgrade(tmp_path / "migrated.db")
 
     with create_engine(f"sqlite:///{tmp_path}/migrated.db", poolclass=NullPool).connect() as connection:
@@ -216,9 +216,12 @@ def test_the_chain_leaves_nothing_that_the_tables_do_not_say(tmp_path: Path) -> 
 
 
 def test_the_tables_can_be_made_in_postgresql_too() -> None:
-    written = [str(CreateTable(table).compile(dialect=postgresql())) for table in metadata.sorted_tables]
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    written = [str(CreateTable(table).compile(dialect=dialect)) for table in metadata.sorted_tables]
     written += [
-        str(CreateIndex(index).compile(dialect=postgresql())) for table in metadata.tables.values() for index in table.indexes
+        str(CreateIndex(index).compile(dialect=dialect))
+        for table in metadata.tables.values()
+        for index in table.indexes
     ]
 
     assert not [statement for statement in written if "BLOB" in statement or "ROWID" in statement]
@@ -228,4 +231,6 @@ def test_the_tables_can_be_made_in_postgresql_too() -> None:
 def schema_of(path: Path) -> dict[str, str]:
     with closing(sqlite3.connect(path)) as database:
         rows = database.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
-    return {name: " ".join(sql.replace("(", " ( ").replace(")", " ) ").replace(",", " , ").split()) for name, sql in rows}
+    return {
+        name: " ".join(sql.replace("(", " ( ").replace(")", " ) ").replace(",", " , ").split()) for name, sql in rows
+    }

@@ -214,6 +214,40 @@ async def test_waits_grow_until_a_quarter_of_an_hour_n01(office: Office) -> None
     assert [failed.wait for failed in office.listener.failed_deliveries[:2]] == [2.5 * SECOND, 5 * SECOND]
 
 
+@pytest.mark.parametrize("jump", [-HOUR, -20_000 * DAY, HOUR], ids=["an hour back", "to 1972", "an hour ahead"])
+async def test_setting_the_wall_clock_puts_no_retry_off_t01(office: Office, jump: timedelta) -> None:
+    office.chat.fail(2)
+    await office.alarm(office.due())
+
+    office.clock.jump_wall(jump)
+    await office.clock.advance("8s")
+
+    assert office.chat.transitions == [DOWN]
+
+
+async def test_setting_the_wall_clock_ahead_by_days_ends_no_alerts_day_t01(office: Office) -> None:
+    office.chat.fail(3)
+    await office.alarm(office.due())
+
+    office.clock.jump_wall(3 * DAY)
+    await office.clock.advance("60s")
+
+    assert office.chat.transitions == [DOWN]
+    assert office.mail.transitions == []
+
+
+async def test_a_retry_is_due_as_meant_when_a_clock_that_was_wrong_is_put_right_t01(office: Office) -> None:
+    office.clock.jump_wall(400 * DAY)
+    office.chat.fail(1)
+    await office.alarm(office.due())
+    await office.clock.advance("1s")
+
+    office.clock.jump_wall(-400 * DAY)
+    await office.clock.advance("5s")
+
+    assert office.chat.transitions == [DOWN]
+
+
 async def test_the_receivers_retry_after_is_respected_n01(office: Office) -> None:
     office.chat.fail(1, cause="HTTP 429", after=120 * SECOND)
     await office.alarm(office.due())
@@ -270,12 +304,26 @@ async def test_a_note_that_cannot_be_delivered_either_makes_no_more_notes(office
     office.chat.fail(retry=False)
     office.mail.fail(retry=False)
 
-    await office.alarm(office.due(), office.due(channel="mail"))
+    await office.alarm(office.due())
     await office.clock.advance("2d")
 
+    assert [row.alert.transition for row in office.memory.outbox.values()] == [DOWN, Transition.UNDELIVERED]
     assert all(not row.is_open for row in office.memory.outbox.values())
-    assert len(office.memory.outbox) == 4
-    assert len(office.chat.attempts) == len(office.mail.attempts) == 2
+    assert (len(office.chat.attempts), len(office.mail.attempts)) == (1, 1)
+
+
+async def test_two_channels_that_cannot_be_told_are_each_told_of_the_other(office: Office) -> None:
+    office.chat.fail(1, cause="the chat is gone", retry=False)
+    office.mail.fail(1, cause="the mail is gone", retry=False)
+
+    await office.alarm(office.due(), office.due(channel="mail"))
+
+    assert [alert.facts.detail for alert in office.chat.delivered] == [
+        "Email (mail) did not take this alert: the mail is gone"
+    ]
+    assert [alert.facts.detail for alert in office.mail.delivered] == [
+        "Webhook (chat) did not take this alert: the chat is gone"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ class House:
         )
 
     @property
-    def believed(self) -> Status:
+    def believed(self) -> str:
         return self.pipeline.states["shop"].health.believed
 
     @asynccontextmanager
@@ -111,9 +111,21 @@ async def test_it_is_not_fed_while_nothing_can_be_written_and_nobody_knows_yet()
     house = House()
     house.store.delay = lambda: house.clock.sleep(10**6)  # a disk that hangs says nothing
     async with house.at_work():
-        await house.clock.advance("5m")
-
+        await house.clock.advance(4.9)
         assert house.watchdog.feedings == 0
+        assert not house.listener.troubles
+
+
+async def test_a_disk_that_hangs_is_declared_like_one_that_fails() -> None:
+    house = House()
+    house.store.delay = lambda: house.clock.sleep(10**6)
+    async with house.at_work():
+        await house.clock.advance("60s")
+
+        assert house.writer.is_degraded
+        assert len(house.listener.troubles) == 1
+        assert "does not answer" in house.listener.troubles[0]
+        assert house.watchdog.feedings >= 2
 
 
 async def test_it_is_fed_again_once_the_trouble_is_declared() -> None:
@@ -154,11 +166,11 @@ async def test_a_monitor_that_nobody_sees_any_more_is_unknown_within_an_interval
     async with House().at_work() as house:
         house.pipeline.absorb(house.monitor, [a_probe(".", at=house.clock.now())], elapsed=house.scheduler.elapsed)
         await house.clock.advance("179s")
-        assert house.believed == Status.UP
+        assert house.believed == "up"
 
         await house.clock.advance("12s")
 
-        assert house.believed == Status.UNKNOWN
+        assert house.believed == "unknown"
         assert [span.outcome for span in house.memory.spans["shop"]][-1] is Status.UNKNOWN
 
 
@@ -196,4 +208,4 @@ async def test_the_look_out_turns_at_least_every_ten_seconds(every: str) -> None
         house.clock.stall(3.1 * house.monitor.every.total_seconds() + 10)
         await house.clock.advance("10s")
 
-        assert house.believed == Status.UNKNOWN
+        assert house.believed == "unknown"

@@ -179,6 +179,16 @@ def test_a_monitor_that_nobody_has_seen_for_three_intervals_is_unknown() -> None
     assert world.spans() == "up 2, unknown"
 
 
+def test_a_night_of_suspend_is_unknown_even_where_the_first_check_comes_before_the_look_out_t02() -> None:
+    world = World()
+    world.see("...")  # the last one at two minutes past
+    world.wait(8 * HOUR)
+
+    world.see("..")
+
+    assert world.spans() == "up 2, unknown 481, up"
+
+
 def test_unknown_rounds_do_not_count_as_having_seen_it() -> None:
     world = World()
 
@@ -411,6 +421,20 @@ def test_outages_while_the_wall_clock_is_behind_are_told_one_by_one(jump: timede
     assert all(incident.downtime is not None and incident.downtime >= timedelta(0) for incident in world.incidents)
     starts = [span.started for span in world.store.spans["shop"]]
     assert starts == sorted(set(starts))
+
+
+def test_a_wall_clock_that_was_wrong_for_a_while_makes_no_outage_of_years() -> None:
+    world = World()
+    wrong = datetime(1970, 1, 1, tzinfo=UTC) - NOON
+    world.see("..")
+
+    world.now += wrong
+    world.see("x")
+    world.now -= wrong
+    world.see(".")
+
+    assert world.incidents[0].downtime is not None
+    assert timedelta(0) < world.incidents[0].downtime <= 3 * MINUTE
 
 
 def test_the_status_is_written_only_when_it_changes_and_numbered_without_a_gap() -> None:

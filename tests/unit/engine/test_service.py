@@ -351,8 +351,33 @@ async def test_a_stop_waits_for_checks_under_way_and_keeps_them() -> None:
         await world.clock.advance("61s")  # the second one began a second ago
 
     assert len(world.memory.results) == 2
-    assert world.chat.transitions == [DOWN]
     assert world.watchdog.stops == 1
+    assert world.chat.attempts == []  # nobody was to be told any more
+
+    async with world.running():
+        await world.clock.settle()
+
+    assert world.chat.transitions == [DOWN]
+
+
+async def test_what_was_seen_just_before_a_stop_is_kept() -> None:
+    world = World(".")
+    async with world.running():
+        await world.pass_by(1)  # nobody waits for this result, so it would have waited a second for company
+
+    assert len(world.memory.results) == 2
+
+
+async def test_a_stop_does_not_wait_for_a_database_that_takes_nothing() -> None:
+    world = World(".x")
+    async with world.running():
+        await world.pass_by(1)
+        world.store.fail()
+        await world.pass_by(1)
+        began = world.clock.monotonic()
+
+    assert world.clock.monotonic() - began <= 7
+    assert world.listener.troubles[-1] == "The database did not take the last results; they are not kept"
 
 
 async def test_a_check_that_takes_longer_than_five_seconds_to_end_is_not_recorded() -> None:

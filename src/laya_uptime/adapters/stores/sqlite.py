@@ -24,7 +24,7 @@ from laya_uptime.domain.incident import SELF, Closing, Incident, Severity
 from laya_uptime.domain.monitor import Monitor
 from laya_uptime.domain.reason import Reason
 from laya_uptime.domain.result import Result
-from laya_uptime.domain.routing import DueAlert
+from laya_uptime.domain.routing import PATIENCE_WITH_CHANNELS, DueAlert
 from laya_uptime.domain.status import Health, Status
 from laya_uptime.errors import DataDirectoryError, LayaUptimeError, StoreCorrupt, StoreError, StoreTooNew
 from laya_uptime.failpoints import fp
@@ -138,6 +138,11 @@ class SqliteStore:
                     "UPDATE alert_outbox SET lease_owner = NULL, lease_until = NULL"
                     " WHERE sent_at IS NULL AND dead_at IS NULL AND lease_owner IS NOT NULL"
                 )
+                # Nothing is put off for more than a day, so this was written by a clock that has been set back since.
+                self._database.execute(
+                    "UPDATE alert_outbox SET next_try_at = ? WHERE sent_at IS NULL AND dead_at IS NULL AND next_try_at > ?",
+                    (to_ms(at), to_ms(at + PATIENCE_WITH_CHANNELS)),
+                )
         except BaseException:
             self._close()
             raise
@@ -176,7 +181,8 @@ class SqliteStore:
         if 0 < size < _SMALLEST:
             raise StoreCorrupt(f"{self.path} was cut off")  # SQLite would take it for a new one
         if size and not set(formats) <= {1, 2}:
-            raise StoreCorrupt(f"{self.path} has a garbled header")  # SQLite would take it for one that may only be read
+            # SQLite would take it for a database that may only be read.
+            raise StoreCorrupt(f"{self.path} has a garbled header")
         log = self.path.with_name(f"{self.path.name}-wal")
         if not size and log.exists() and log.stat().st_size:
             # SQLite would throw the log away; no crash leaves such a pair, so something cut the file off.
