@@ -111,7 +111,7 @@ def run(port: int, monitors: int, every: int, seconds: float) -> list[Row]:
 
 def lateness(folder: str) -> list[float]:
     """Return the lateness in ms of every stored result, in the order in which they were stored."""
-    from laya_uptime.adapters.stores.blob import unpack  # noqa: PLC0415  not before the product has been timed
+    from laya_uptime.adapters.ledger.blob import unpack  # noqa: PLC0415  not before the product has been timed
 
     connection = sqlite3.connect(f"file:{folder}/{FILE}?mode=ro", uri=True)
     try:

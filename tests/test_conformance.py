@@ -16,7 +16,7 @@ PACKAGE = REPOSITORY / "src" / "laya_uptime"
 PORTS = {"checks": ports.Check, "notifiers": ports.Notifier, "stores": ports.Store}
 CONTRACTS = {"checks": "CheckContract", "notifiers": "NotifierContract", "stores": "StoreContract"}
 REGISTERED = [(group, name) for group in plugins.GROUPS for name in plugins.names(group)]
-SUPPORTING = {"first", "blob", "worker", "tables", "migrate", "generate", "migrations", "memory"}  # parts of a store
+SUPPORTING = {"memory"}  # a store that is chosen by nobody: the engine falls back to it
 
 
 def bases_of_the_suites() -> Iterator[tuple[Path, ast.ClassDef, set[str]]]:

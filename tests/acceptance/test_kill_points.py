@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from laya_uptime.adapters.stores import first
+from laya_uptime.adapters.ledger import first
 from laya_uptime.failpoints import POINTS
 from laya_uptime.testing import kills
 from laya_uptime.testing.invariants import Facts, Findings, Life, check

@@ -139,7 +139,7 @@ def test_two_that_do_not_finish_in_time(laya: Installation, services: Services) 
     for service, doing in (("AI Service", "waiting for the first byte"), ("Gibbon CMS", "reading the answer")):
         line, cause = about(service, ended.messages)
         assert line == f"ERROR ✗ {service}: Request timeout (>10s)"
-        assert cause.startswith(f"WARNING    {service}: no answer within 10 s ({doing})")
+        assert cause.startswith(f"WARNING    {service}: no answer within 10 s, {doing}")
     assert about("Parent Portal", ended.messages) == ["INFO ✓ Parent Portal: healthy (200) - Nms"]
     assert ended.code == 1
 

@@ -53,7 +53,7 @@ async def beat(directory: Path, *, ago: timedelta = timedelta(0)) -> Path:
 def test_everything_is_examined_in_one_order(place: Path) -> None:
     names = [finding.name for finding in examined(place)]
 
-    assert names == ["SQLite", "data directory", "disk", "write speed", "certificates", "names"]
+    assert names == ["SQLite", "clock", "data directory", "disk", "write speed", "certificates", "names"]
 
 
 async def test_the_heartbeats_of_the_service_and_of_the_drop_in_are_examined(place: Path) -> None:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from laya_uptime.adapters.stores import blob
-from laya_uptime.adapters.stores.blob import CODEC, Record, from_ms, pack, to_ms, unpack
+from laya_uptime.adapters.ledger import blob
+from laya_uptime.adapters.ledger.blob import CODEC, Record, from_ms, pack, to_ms, unpack
 from laya_uptime.domain.reason import Reason
 from laya_uptime.domain.result import Answer, Evidence, Failure, Observation, Outcome, Phases, Result, Verdict
 from laya_uptime.testing.builders import a_result

@@ -134,7 +134,7 @@ def test_a_timeout_names_the_time_that_was_given(said: Said, timeout: str, shown
 
     assert said == [
         ("ERROR", f"✗ AI Service: Request timeout (>{shown}s)"),
-        ("WARNING", "   AI Service: no answer, in phase wait"),
+        ("WARNING", "   AI Service: no answer, waiting for the first byte"),
     ]
 
 

@@ -225,12 +225,22 @@ def test_our_own_trouble_is_unknown_and_never_down(reason: Reason) -> None:
     assert not verdict.is_failure
 
 
-@pytest.mark.parametrize("phase", ["dns", "connect", "tls", "send", "wait", "read"])
-def test_a_timeout_names_its_phase(phase: str) -> None:
+@pytest.mark.parametrize(
+    ("phase", "doing"),
+    [
+        ("dns", "looking up the name"),
+        ("connect", "connecting"),
+        ("tls", "in the TLS handshake"),
+        ("send", "sending the request"),
+        ("wait", "waiting for the first byte"),
+        ("read", "reading the answer"),
+    ],
+)
+def test_a_timeout_says_what_was_under_way(phase: str, doing: str) -> None:
     verdict = judge(a_failure(Reason.TIMEOUT, "no answer within 10 s", phase=phase), rules())
 
     assert verdict.reason is Reason.TIMEOUT
-    assert verdict.detail == f"no answer within 10 s, in phase {phase}"
+    assert verdict.detail == f"no answer within 10 s, {doing}"
 
 
 def test_a_failure_without_words_says_its_reason() -> None:

@@ -8,7 +8,7 @@ import ssl
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from laya_uptime.adapters.stores.sqlite import FILE
@@ -17,6 +17,7 @@ from laya_uptime.ports import Clock
 STALE = timedelta(seconds=45)  # the heartbeat row is written every ten seconds
 _LOW = 200_000_000  # bytes
 _SYNCS = 20
+_BORN = datetime(2026, 11, 1, tzinfo=UTC)
 _SLOW_SYNC_MS = 50.0
 
 
@@ -33,6 +34,7 @@ class Finding:
 def examine(directory: Path, clock: Clock) -> Iterator[Finding]:
     """Examine the machine and the data directory; write nothing that stays."""
     yield _sqlite()
+    yield _clock(clock)
     yield _directory(directory)
     yield _space(directory)
     yield _speed(directory, clock)
@@ -77,6 +79,16 @@ def _sqlite() -> Finding:
         "laya-uptime itself writes through one connection only; let no other program write its database, "
         "or use a Python with SQLite 3.51.3 or newer.",
     )
+
+
+def _clock(clock: Clock) -> Finding:
+    at = clock.now()
+    if at < _BORN:
+        what = f"it says {at:%Y-%m-%d}, which is before this program was made."
+        return Finding("clock", False, what, "Set it: timedatectl set-ntp true")
+    if Path("/run/systemd/timesync/synchronized").exists() or not Path("/run/systemd/timesync").exists():
+        return Finding("clock", True, f"{at:%Y-%m-%d %H:%M:%S} UTC")
+    return Finding("clock", None, "it has not been set by the network yet.", "Look at: timedatectl timesync-status")
 
 
 def _directory(directory: Path) -> Finding:

@@ -89,11 +89,21 @@ def judge(observation: Observation, rules: Rules, *, at: datetime | None = None)
     )
 
 
+_UNDER_WAY = {
+    "dns": "looking up the name",
+    "connect": "connecting",
+    "tls": "in the TLS handshake",
+    "send": "sending the request",
+    "wait": "waiting for the first byte",
+    "read": "reading the answer",
+}
+
+
 def _failed(failure: Failure) -> Verdict:
     outcome = Outcome.UNKNOWN if failure.reason.is_ours else Outcome.DOWN
     detail = one_line(failure.detail[:_LONGEST_DETAIL]) or str(failure.reason)
     if failure.phase is not None:
-        detail = f"{detail}, in phase {failure.phase}"
+        detail = f"{detail}, {_UNDER_WAY.get(failure.phase, failure.phase)}"
     return Verdict(outcome=outcome, label=str(outcome), reason=failure.reason, detail=detail)
 
 

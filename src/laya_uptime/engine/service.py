@@ -25,6 +25,8 @@ from laya_uptime.failpoints import fp
 from laya_uptime.ports import Channel, Clock, Listener, Reach, Store, Watchdog, Watched, Write
 
 DRAIN = 5.0  # seconds for what is under way when a stop is asked for
+LAST_WORDS = 1.0  # seconds more for the database to close
+OPENINGS = 3  # tries to open a database that somebody else holds for a moment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +103,14 @@ class Service:
             self._watchdog.ready()
             await stop.wait()
             await self._drain(tasks)
-        await self._store.close()
+        await self._close_store()
+
+    async def _close_store(self) -> None:
+        try:
+            async with asyncio.timeout(LAST_WORDS):
+                await self._store.close()
+        except TimeoutError:
+            self._listener.trouble("The database does not answer; the process ends without closing it")
 
     def _submit(self, write: Write) -> None:
         self._writer.submit(write)
@@ -161,7 +170,7 @@ class Service:
         names = [channel.id for channel in self._channels]
         at = self._clock.now()
         try:
-            return await self._store.open(self._monitors, names, at=at), None
+            return await self._open_patiently(names, at), None
         except StoreTooNew:
             raise
         except StoreCorrupt as damage:
@@ -181,6 +190,20 @@ class Service:
         self._listener.trouble(alarm)
         self._store = self._fallback
         return await self._store.open(self._monitors, names, at=at), alarm
+
+    async def _open_patiently(self, names: Sequence[str], at: datetime) -> Memory:
+        """Open the store; where a backup or a curious person holds it, wait a little before doing without."""
+        for left in reversed(range(OPENINGS)):
+            try:
+                return await self._store.open(self._monitors, names, at=at)
+            except (StoreCorrupt, StoreTooNew):
+                raise
+            except StoreError as error:
+                if not left:
+                    raise
+                self._listener.trouble(f"The database cannot be opened ({error}), trying again")
+                await self._clock.sleep(1.0)
+        raise AssertionError("the last try either returns or raises")
 
     def _start_round(self, slot: Slot) -> None:
         task = self._group.create_task(self._round(slot))

@@ -119,7 +119,7 @@ async def test_r01_the_deadline_ends_what_never_ends(
 
     assert isinstance(seen, Failure)
     assert (seen.reason, seen.phase, seen.evidence.status) == (Reason.TIMEOUT, phase, status)
-    assert seen.detail.startswith("no answer within 0.3 s (")
+    assert seen.detail == "no answer within 0.3 s"
     assert took < 5  # the servers would go on for minutes
     assert getattr(seen.evidence.phases, phase) > timedelta(0)
     assert seen.evidence.phases.connect is not None
@@ -168,7 +168,7 @@ async def test_r04_a_tls_handshake_that_never_ends_ends_at_the_deadline(reach: G
 
     assert isinstance(seen, Failure)
     assert (seen.reason, seen.phase) == (Reason.TIMEOUT, "tls")
-    assert seen.detail == "no answer within 0.3 s (in the TLS handshake)"
+    assert seen.detail == "no answer within 0.3 s"
 
 
 async def test_a_name_server_that_never_answers_is_named() -> None:
@@ -181,7 +181,7 @@ async def test_a_name_server_that_never_answers_is_named() -> None:
 
     assert isinstance(seen, Failure)
     assert (seen.reason, seen.phase) == (Reason.TIMEOUT, "dns")
-    assert seen.detail == "no answer within 0.3 s (looking up the name)"
+    assert seen.detail == "no answer within 0.3 s"
     assert seen.evidence.phases.dns is not None
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from laya_uptime.adapters.stores import blob
-from laya_uptime.adapters.stores.blob import from_ms
+from laya_uptime.adapters.ledger import blob
+from laya_uptime.adapters.ledger.blob import from_ms
 from laya_uptime.adapters.stores.sqlite import FILE, SqliteStore, _read_incident
 from laya_uptime.domain.change import Span
 from laya_uptime.domain.status import Status

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from laya_uptime.adapters.stores import first, migrate
+from laya_uptime.adapters.ledger import first, migrate
 from laya_uptime.adapters.stores.sqlite import SqliteStore
 from laya_uptime.domain.change import Change
 from laya_uptime.errors import StoreError, StoreTooNew
@@ -53,7 +53,7 @@ OPEN = """
 import asyncio, sys
 from datetime import UTC, datetime
 from pathlib import Path
-from laya_uptime.adapters.stores import first, migrate
+from laya_uptime.adapters.ledger import first, migrate
 from laya_uptime.adapters.stores.sqlite import SqliteStore
 
 migrate.SCRIPTS, first.HEAD = Path(sys.argv[2]), "0003"

@@ -15,9 +15,9 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from laya_uptime.adapters.stores import first, generate, migrate
+from laya_uptime.adapters.ledger import first, generate, migrate
+from laya_uptime.adapters.ledger.tables import metadata
 from laya_uptime.adapters.stores.sqlite import SqliteStore
-from laya_uptime.adapters.stores.tables import metadata
 from laya_uptime.testing.builders import a_monitor
 from laya_uptime.testing.clock import NOON
 

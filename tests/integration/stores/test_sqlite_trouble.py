@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from laya_uptime.adapters.stores import blob, sqlite
+from laya_uptime.adapters.ledger import blob
+from laya_uptime.adapters.stores import sqlite
 from laya_uptime.adapters.stores.sqlite import SqliteStore
 from laya_uptime.domain.change import Attempt, Change
 from laya_uptime.errors import StoreCorrupt, StoreError

@@ -491,11 +491,25 @@ async def test_without_any_database_monitoring_goes_on_in_memory_with_an_alarm_d
     world = World(".x")
     world.store.trouble = StoreError("permission denied")
     async with world.running():
+        await world.clock.advance("2s")  # it is asked three times
         await world.pass_by(1)
 
         assert [alert.facts.service for alert in world.chat.delivered] == ["laya-uptime", "Shop"]
         assert len(world.fallback.results) == 2
-        assert "Monitoring goes on in memory" in world.listener.troubles[0]
+        assert "Monitoring goes on in memory" in world.listener.troubles[-1]
+
+
+async def test_a_database_that_somebody_holds_for_a_moment_at_start_is_waited_for_d07() -> None:
+    world = World(".")
+    world.store.fail("database is locked")
+    async with world.running():
+        await world.clock.advance("0.5s")
+        world.store.heal()
+        await world.clock.advance("2s")
+
+        assert len(world.memory.results) == 1
+        assert world.fallback.results == []
+        assert world.listener.troubles == ["The database cannot be opened (database is locked), trying again"]
 
 
 async def test_a_database_of_a_newer_version_is_refused_u02() -> None:

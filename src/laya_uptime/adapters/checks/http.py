@@ -31,15 +31,6 @@ _PUBLIC_HEADERS = frozenset(
 )
 _BODY_HEADERS = frozenset(("content-encoding", "content-language", "content-location", "content-type"))
 
-_DOING = {
-    "dns": "looking up the name",
-    "connect": "connecting",
-    "tls": "in the TLS handshake",
-    "send": "sending the request",
-    "wait": "waiting for the first byte",
-    "read": "reading the answer",
-}
-
 
 class HttpCheck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The options of `type: http`, and the probe they configure."""
@@ -115,9 +106,8 @@ class _Journey:
         """Return the failure of a journey that its deadline ended."""
         self._trail.enter(None)
         phase = self._trail.phase
-        doing = f" ({_DOING[phase]})" if phase in _DOING else ""
         limit = f"{timeout.total_seconds():g} s"
-        return Failure(Reason.TIMEOUT, f"no answer within {limit}{doing}", self._evidence(), phase=phase)
+        return Failure(Reason.TIMEOUT, f"no answer within {limit}", self._evidence(), phase=phase)
 
     @property
     def _place(self) -> tuple[str, tuple[str, str, int], str]:

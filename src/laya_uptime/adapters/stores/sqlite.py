@@ -15,9 +15,9 @@ from typing import TypeVar
 
 import msgspec
 
-from laya_uptime.adapters.stores import blob, first
-from laya_uptime.adapters.stores.blob import from_ms, to_ms
-from laya_uptime.adapters.stores.worker import Worker
+from laya_uptime.adapters.ledger import blob, first
+from laya_uptime.adapters.ledger.blob import from_ms, to_ms
+from laya_uptime.adapters.ledger.worker import Worker
 from laya_uptime.domain.alert import Alert
 from laya_uptime.domain.change import Attempt, Change, Memory, Remembered, Span
 from laya_uptime.domain.incident import SELF, Closing, Incident, Severity
@@ -213,7 +213,7 @@ class SqliteStore:
                 self._database.executemany("INSERT INTO region VALUES (?, ?)", [(_VERDICT, ""), (_LOCAL, "local")])
             return
         # Alembic is heavy and a migration rare, so it is loaded only now.
-        from laya_uptime.adapters.stores import migrate  # noqa: PLC0415
+        from laya_uptime.adapters.ledger import migrate  # noqa: PLC0415
 
         if revision not in migrate.revisions():
             raise StoreTooNew(

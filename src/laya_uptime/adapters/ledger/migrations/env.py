@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from laya_uptime.adapters.stores.tables import metadata
+from laya_uptime.adapters.ledger.tables import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

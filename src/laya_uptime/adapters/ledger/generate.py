@@ -1,4 +1,4 @@
-"""Write `first.py` from the tables: `python -m laya_uptime.adapters.stores.generate [--check]`.
+"""Write `first.py` from the tables: `python -m laya_uptime.adapters.ledger.generate [--check]`.
 
 SQLAlchemy and Alembic cost a third of a second and 40 MB at import, so the daily path must not need them. With
 `--check` nothing is written; exit 1 where the file is not what the tables say.
@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy.dialects.sqlite import dialect
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from laya_uptime.adapters.stores.tables import metadata
+from laya_uptime.adapters.ledger.tables import metadata
 
 HEAD = "0001"  # the newest revision in migrations/versions
 TARGET = Path(__file__).with_name("first.py")
