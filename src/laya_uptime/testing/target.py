@@ -10,7 +10,7 @@ import asyncio
 import socket
 import ssl
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Self
 
@@ -153,7 +153,7 @@ class ScriptedTarget:
         self._listener.bind((self.host, self.port))
         self._listener.listen(512)
         self.port = self._listener.getsockname()[1]
-        self._start(self._accept())
+        self._accepting = self._start(self._accept())
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -161,6 +161,11 @@ class ScriptedTarget:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._listener.close()
+
+    async def all_gone(self) -> None:
+        """Wait until every connection so far has ended."""
+        while conversations := [task for task in self._tasks if task is not self._accepting]:
+            await asyncio.wait(conversations)
 
     async def _accept(self) -> None:
         while True:
@@ -179,7 +184,8 @@ class ScriptedTarget:
         finally:
             peer.close()
 
-    def _start(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
+    def _start(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task

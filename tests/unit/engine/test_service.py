@@ -503,7 +503,7 @@ async def test_a_database_that_somebody_holds_for_a_moment_at_start_is_waited_fo
     world = World(".")
     world.store.fail("database is locked")
     async with world.running():
-        await world.clock.advance("0.5s")
+        await world.clock.advance(0.5)
         world.store.heal()
         await world.clock.advance("2s")
 
