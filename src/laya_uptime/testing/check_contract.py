@@ -4,6 +4,10 @@
         def check(self, host: str, port: int, *, secret: str = "") -> Check:
             return TcpCheck(host=host, port=port)
 
+        @pytest.fixture
+        def via(self) -> Reach:
+            return GuardedDialer(clock=SystemClock(), policy=EgressPolicy())
+
 A target is refused, silent, torn away, endless or forbidden here; what a good answer looks like is for the check's own
 tests.
 """
@@ -13,14 +17,9 @@ import gc
 from datetime import timedelta
 from pathlib import Path
 
-import pytest
-
-from laya_uptime.adapters.clock import SystemClock
-from laya_uptime.adapters.net.dialer import GuardedDialer
-from laya_uptime.domain.egress import EgressPolicy
 from laya_uptime.domain.reason import Reason
 from laya_uptime.domain.result import Failure, Seen
-from laya_uptime.ports import Check
+from laya_uptime.ports import Check, Reach
 from laya_uptime.testing.target import Peer, ScriptedTarget
 
 SOON = timedelta(milliseconds=300)
@@ -46,7 +45,10 @@ async def tears_away(peer: Peer) -> None:
 
 
 class CheckContract:
-    """Inherit it, and supply `check`. `speaks_first`: the check waits for the peer before it sends anything."""
+    """Inherit it, and supply `check` and a fixture `via`, the product's own dialer.
+
+    `speaks_first` False: the check waits for the peer before it sends anything.
+    """
 
     speaks_first = True
 
@@ -54,16 +56,11 @@ class CheckContract:
         """Return the check that looks at this place; `secret` goes wherever it can hold a credential."""
         raise NotImplementedError
 
-    @pytest.fixture
-    def via(self) -> GuardedDialer:
-        """Return the dialer of the product."""
-        return GuardedDialer(clock=SystemClock(), policy=EgressPolicy())
-
-    async def look(self, port: int, via: GuardedDialer, within: timedelta = LATE) -> Seen:
+    async def look(self, port: int, via: Reach, within: timedelta = LATE) -> Seen:
         """Probe the place on loopback."""
         return await self.check("127.0.0.1", port).probe(via, timeout=within)
 
-    async def test_a_place_where_nobody_listens_refuses(self, via: GuardedDialer) -> None:
+    async def test_a_place_where_nobody_listens_refuses(self, via: Reach) -> None:
         """With the exact reason and a plain cause."""
         async with ScriptedTarget(is_silent) as target:
             port = target.port
@@ -75,7 +72,7 @@ class CheckContract:
         assert seen.detail == "Connection refused"
         assert seen.evidence.addresses == ("127.0.0.1",)
 
-    async def test_a_silent_peer_is_a_timeout_with_its_phase_and_what_was_seen(self, via: GuardedDialer) -> None:
+    async def test_a_silent_peer_is_a_timeout_with_its_phase_and_what_was_seen(self, via: Reach) -> None:
         """The check keeps its own deadline, so the evidence until then is not lost."""
         async with ScriptedTarget(is_silent) as target:
             seen = await self.look(target.port, via, SOON)
@@ -86,7 +83,7 @@ class CheckContract:
         assert seen.evidence.address == "127.0.0.1"
         assert seen.evidence.phases.connect is not None
 
-    async def test_a_peer_that_tears_the_connection_away_is_a_reset(self, via: GuardedDialer) -> None:
+    async def test_a_peer_that_tears_the_connection_away_is_a_reset(self, via: Reach) -> None:
         """Never an exception."""
         if not self.speaks_first:
             return
@@ -96,7 +93,7 @@ class CheckContract:
         assert isinstance(seen, Failure)
         assert seen.reason in {Reason.RESET, Reason.TLS_HANDSHAKE}
 
-    async def test_a_peer_that_never_ends_is_bounded(self, via: GuardedDialer) -> None:
+    async def test_a_peer_that_never_ends_is_bounded(self, via: Reach) -> None:
         """By a cap or by the deadline, whichever comes first; never by memory."""
         async with ScriptedTarget(never_ends) as target:
             seen = await self.look(target.port, via, timedelta(seconds=2))
@@ -105,7 +102,7 @@ class CheckContract:
         assert body is None or body.size <= 1 << 20
         assert isinstance(seen, Failure) or body is not None
 
-    async def test_a_forbidden_address_is_our_trouble_and_is_never_connected(self, via: GuardedDialer) -> None:
+    async def test_a_forbidden_address_is_our_trouble_and_is_never_connected(self, via: Reach) -> None:
         """Blocked by policy gives unknown, never down."""
         seen = await self.check("169.254.169.254", 80).probe(via, timeout=LATE)
 
@@ -113,13 +110,13 @@ class CheckContract:
         assert seen.reason is Reason.BLOCKED_BY_POLICY
         assert seen.reason.is_ours
 
-    async def test_a_check_that_is_cancelled_leaves_nothing_behind(self, via: GuardedDialer) -> None:
+    async def test_a_check_that_is_cancelled_leaves_nothing_behind(self, via: Reach) -> None:
         """As at a stop: no socket and no file."""
         async with ScriptedTarget(is_silent) as target:
             before = _descriptors()
             probe = asyncio.ensure_future(self.look(target.port, via))
             while not target.connections:
-                await SystemClock().sleep(0.005)
+                await via.clock.sleep(0.005)
             probe.cancel()
 
             assert isinstance((await asyncio.gather(probe, return_exceptions=True))[0], asyncio.CancelledError)
