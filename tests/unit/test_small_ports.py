@@ -29,21 +29,10 @@ class TestFakeClock(ClockContract):
         await clock.advance(seconds)
 
 
-class Formatting(logging.Handler):
-    """Formats each record, which is where a wrong argument shows, and keeps nothing."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.format(record)
-
-
 class TestConsole(ListenerContract):
     @pytest.fixture
-    def listener(self, monkeypatch: pytest.MonkeyPatch) -> Console:
-        # Broken encodings among the lines would break the report of the test run itself.
-        log = logging.getLogger("laya_uptime")
-        monkeypatch.setattr(log, "propagate", False)
-        monkeypatch.setattr(log, "handlers", [Formatting()])
-        log.setLevel(logging.INFO)
+    def listener(self, caplog: pytest.LogCaptureFixture) -> Console:
+        caplog.set_level(logging.INFO, "laya_uptime")
         return Console()
 
 

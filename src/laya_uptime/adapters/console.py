@@ -48,7 +48,7 @@ class Console:
     def resumed(self, monitor: Monitor, incident: Incident) -> None:
         """Write `Resuming: NAME down since T`."""
         since = (incident.down_at or incident.opened_at).astimezone()
-        self._log.info("Resuming: %s down since %s", monitor.name, f"{since:%Y-%m-%d %H:%M:%S}")
+        self._log.info("Resuming: %s down since %s", one_line(monitor.name), f"{since:%Y-%m-%d %H:%M:%S}")
 
     def round_done(self, round_: Round) -> None:
         """Write the check's own line, its cause where the line has no room for it, and what was decided."""
