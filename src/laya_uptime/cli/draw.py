@@ -3,11 +3,13 @@
 from datetime import datetime, timedelta
 
 from laya_uptime.domain.monitor import Monitor
-from laya_uptime.domain.result import Evidence, Outcome, Result, TlsFacts
+from laya_uptime.domain.result import DnsFacts, Evidence, Outcome, Result, TlsFacts
 from laya_uptime.domain.text import cut, one_line
 
 SIGNS = {Outcome.UP: "✓", Outcome.DEGRADED: "▲", Outcome.DOWN: "✗", Outcome.UNKNOWN: "?"}
 _BAR = 40
+_MOST_ANSWERS = 20  # of a name server
+_ANSWER = 160
 _MS = timedelta(milliseconds=1)
 
 
@@ -38,6 +40,7 @@ def waterfall(monitor: Monitor, result: Result) -> str:
     lines = [headline(monitor, result), f"  {monitor.target}"]
     if verdict.reason is not None:
         lines.append(f"  reason: {verdict.reason}")
+    lines += _dns(evidence.dns) if evidence.dns else []
     lines += _addresses(evidence)
     lines += [f"  redirect {hop.status}: {hop.url} -> {hop.location}" for hop in evidence.redirects]
     lines += _bars(evidence)
@@ -52,6 +55,17 @@ def waterfall(monitor: Monitor, result: Result) -> str:
         for check in verdict.assertions
     ]
     return "\n".join(cut(one_line(line.strip()), 200) if index == 0 else line for index, line in enumerate(lines))
+
+
+def _dns(facts: DnsFacts) -> list[str]:
+    marks = [word for word, is_so in (("authenticated", facts.authenticated), ("over TCP", facts.tcp)) if is_so]
+    lines = [f"  {facts.rcode} from {facts.server} for {facts.name} {facts.record}"]
+    lines[0] += f" ({', '.join(marks)})" if marks else ""
+    lines += [f"  alias of {one_line(alias)}" for alias in facts.aliases]
+    lines += [f"    {cut(one_line(answer), _ANSWER)}" for answer in facts.answers[:_MOST_ANSWERS]]
+    if len(facts.answers) > _MOST_ANSWERS:
+        lines.append(f"    and {len(facts.answers) - _MOST_ANSWERS} more")
+    return lines
 
 
 def _addresses(evidence: Evidence) -> list[str]:

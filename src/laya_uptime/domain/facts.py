@@ -7,10 +7,13 @@ from laya_uptime.domain.alert import AlertFacts, AlertStatus, Statistics, Transi
 from laya_uptime.domain.incident import Incident
 from laya_uptime.domain.monitor import Monitor
 from laya_uptime.domain.reason import Reason
-from laya_uptime.domain.result import AssertionResult, Component, Evidence, Outcome, Result, TlsFacts
+from laya_uptime.domain.result import AssertionResult, Component, DnsFacts, Evidence, Outcome, Result, TlsFacts
+from laya_uptime.domain.text import cut, one_line
 from laya_uptime.domain.wording import clock_text
 
 _MS = timedelta(milliseconds=1)
+_MOST_ANSWERS = 20  # of a name server, as an alert tells them
+_ANSWER = 500
 _TOLD_HEADERS = frozenset({"content-type", "content-length", "date", "location", "retry-after", "server", "via"})
 
 
@@ -85,6 +88,7 @@ def own_facts(
 def evidence_of(evidence: Evidence, assertions: Sequence[AssertionResult] = ()) -> dict[str, object]:
     """Return the evidence as JSON values that may leave the house: no body, and only headers that carry no secret."""
     told: dict[str, object] = {
+        "dns": _dns(evidence.dns) if evidence.dns else None,
         "addresses": list(evidence.addresses),
         "address": evidence.address,
         "phases_ms": {step: round(took / _MS, 1) for step, took in evidence.phases.reached()},
@@ -99,6 +103,21 @@ def evidence_of(evidence: Evidence, assertions: Sequence[AssertionResult] = ()) 
         ],
     }
     return {key: value for key, value in told.items() if value not in (None, [], {})}
+
+
+def _dns(facts: DnsFacts) -> dict[str, object]:
+    told: dict[str, object] = {
+        "name": facts.name,
+        "record": facts.record,
+        "server": facts.server,
+        "rcode": facts.rcode,
+        "answers": [cut(one_line(answer), _ANSWER) for answer in facts.answers[:_MOST_ANSWERS]],
+        "aliases": list(facts.aliases),
+        "authenticated": facts.authenticated,
+        "tcp": facts.tcp,
+        "why": one_line(facts.why),
+    }
+    return {key: value for key, value in told.items() if value not in ("", [], False)}
 
 
 def _tls(tls: TlsFacts) -> dict[str, object]:

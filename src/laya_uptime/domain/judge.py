@@ -12,18 +12,21 @@ against it is gathered, and the worst speaks:
 | other codes, 503 without a document or with a word we do not know | down `http_status` |
 | 2xx, a document required, none found | down `body_invalid`, with the cause |
 | a body that does not fit its declared charset | down `body_invalid` |
+| a name server's error, or no record of the type asked for | down `dns`, with the exact code |
 | an `expect` that does not hold | down `assertion` |
 | a `prefer` that does not hold | degraded `assertion` |
 | a certificate within its warning days | degraded `cert_expiring` |
 
 Codes are judged by this table where a document was read or no `expect` is written, and left to the expectations where
-one of them names `status`. Words count in any case.
+one of them names `status`. What a name server says is left to them where one names `dns.rcode` or `dns.answers`. Words
+count in any case.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from laya_uptime.domain.dns import cause
 from laya_uptime.domain.health import HEALTH_TYPE, HealthDocument, NoDocument, read
 from laya_uptime.domain.monitor import HealthMode, Rules
 from laya_uptime.domain.reason import Reason
@@ -38,6 +41,7 @@ _HOUR = timedelta(hours=1)
 # The worst outcome wins; among equals the cause that is listed first.
 _WORST_FIRST = (Outcome.DOWN, Outcome.DEGRADED)
 _SPEAKS_FIRST = (
+    Reason.DNS,
     Reason.REPORTED_UNHEALTHY,
     Reason.REPORTED_DEGRADED,
     Reason.HTTP_STATUS,
@@ -69,6 +73,7 @@ def judge(observation: Observation, rules: Rules, *, at: datetime | None = None)
     expected = tuple(assertion.test(observation) for assertion in rules.expect)
     preferred = tuple(assertion.test(observation) for assertion in rules.prefer)
     causes = [
+        *_about_the_name(evidence, rules),
         *_about_the_answer(evidence, document, rules, expected),
         *_about_assertions(Outcome.DOWN, expected),
         *_about_assertions(Outcome.DEGRADED, preferred),
@@ -117,6 +122,15 @@ def _document(evidence: Evidence, rules: Rules) -> HealthDocument | NoDocument |
         case HealthMode.AUTO:
             is_declared = evidence.body is not None and evidence.body.content_type == HEALTH_TYPE
             return read(evidence.body) if is_declared or rules.health_in_path else None
+
+
+def _about_the_name(evidence: Evidence, rules: Rules) -> Iterator[_Cause]:
+    """Judge what a name server said, unless somebody has written down what it shall say: that a name is gone, perhaps."""
+    if any(operand.startswith("dns.") for assertion in rules.expect for operand in assertion.operands):
+        return
+    trouble = None if evidence.dns is None else cause(evidence.dns)
+    if trouble is not None:
+        yield _Cause(Outcome.DOWN, Reason.DNS, one_line(trouble[:_LONGEST_DETAIL]))
 
 
 def _about_the_answer(

@@ -10,7 +10,7 @@
 | `text`, `size` | the decoded body, and its bytes after decompression |
 | `header["Name"]` | a response header, whatever its case; several of one name are joined by ", " |
 | `tls.expires_in` `.version` `.issuer` | time until the server's own certificate expires, "TLSv1.3", the issuer |
-| `dns.rcode` `.answers` | absent wherever the check did not itself ask a name server |
+| `dns.rcode` `.answers` | what a name server said; absent where we asked none ourselves: an address, /etc/hosts, the system |
 | `health.status`, `health.components["name"]` | words of the health document, compared in their normal form |
 | `redirects`, `ip` | how many were followed, and the address that answered |
 
@@ -93,8 +93,14 @@ def _tls_version(observation: Observation) -> object:
     return ABSENT if tls is None or tls.version is None else tls.version
 
 
-def _never(_: Observation) -> object:
-    return ABSENT
+def _rcode(observation: Observation) -> object:
+    facts = observation.evidence.dns
+    return ABSENT if facts is None else facts.rcode
+
+
+def _answers(observation: Observation) -> object:
+    facts = observation.evidence.dns
+    return ABSENT if facts is None else list(facts.answers)
 
 
 def _redirects(observation: Observation) -> object:
@@ -121,8 +127,8 @@ _PLAIN: dict[str, tuple[Sort, Read]] = {
     "tls.expires_in": (Sort.DURATION, _expires_in),
     "tls.version": (Sort.TEXT, _tls_version),
     "tls.issuer": (Sort.TEXT, _issuer),
-    "dns.rcode": (Sort.TEXT, _never),
-    "dns.answers": (Sort.TEXTS, _never),
+    "dns.rcode": (Sort.TEXT, _rcode),
+    "dns.answers": (Sort.TEXTS, _answers),
     "health.status": (Sort.WORD, _health_status),
     "redirects": (Sort.NUMBER, _redirects),
     "ip": (Sort.TEXT, _ip),

@@ -87,6 +87,21 @@ class Hop:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DnsFacts:
+    """What a name server answered. Names are ASCII without their final dot; counts and lengths are bounded."""
+
+    name: str  # that was asked for, search domain and all
+    record: str  # the type that was asked for, e.g. "MX"; "A, AAAA" where both were
+    server: str  # its address, with the port where it is not 53
+    rcode: str  # as IANA names it: "NOERROR", "NXDOMAIN", "SERVFAIL"
+    answers: tuple[str, ...] = ()  # the records' data: "192.0.2.1", "10 mail.example.org"
+    aliases: tuple[str, ...] = ()  # the names that CNAME records led through, in order
+    authenticated: bool = False  # the server says that DNSSEC proves the answer (the AD flag)
+    tcp: bool = False  # the answer came over TCP, as a rule because a datagram was too small for it
+    why: str = ""  # what the server itself says of the error, RFC 8914
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """Everything one probe saw, complete or not. URLs and header values are redacted where they may hold secrets."""
 
@@ -100,6 +115,7 @@ class Evidence:
     body: Body | None = None
     tls: TlsFacts | None = None
     redirects: tuple[Hop, ...] = ()
+    dns: DnsFacts | None = None  # None: no name server was asked by ourselves
 
 
 @dataclass(frozen=True, slots=True)
