@@ -13,9 +13,10 @@ from typing import Protocol
 
 from laya_uptime.domain.alert import Alert, Statistics
 from laya_uptime.domain.change import Attempt, Change, Memory
+from laya_uptime.domain.dns import NameServer
 from laya_uptime.domain.incident import Followed, Incident
 from laya_uptime.domain.monitor import Monitor
-from laya_uptime.domain.result import Failure, Phases, Result, Seen, TlsFacts
+from laya_uptime.domain.result import DnsFacts, Failure, Phases, Result, Seen, TlsFacts
 from laya_uptime.domain.status import Health
 from laya_uptime.errors import LayaUptimeError
 
@@ -105,6 +106,7 @@ class Trail(Protocol):
     addresses: tuple[str, ...]
     address: str | None
     tls: TlsFacts | None
+    dns: DnsFacts | None
 
     def enter(self, phase: str | None) -> None:
         """End the step under way, if any, and begin this one; None: only end it."""
@@ -122,13 +124,38 @@ class Reach(Protocol):
     clock: Clock
 
     async def connect(
-        self, host: str, port: int, *, purpose: Purpose, explicit: bool = False, trail: Trail | None = None
+        self,
+        host: str,
+        port: int,
+        *,
+        purpose: Purpose,
+        explicit: bool = False,
+        resolver: NameServer | None = None,
+        trail: Trail | None = None,
     ) -> Connection:
         """Resolve, vet and connect.
 
-        `explicit` says that a person wrote this very host into the configuration; notifications reach private and
+        `resolver` alone is asked for the name, without hosts file and search domains; None: as this machine looks names
+        up. `explicit` says that a person wrote this very host into the configuration; notifications reach private and
         loopback addresses only then. Raise `Fault` (with reason, detail and partial evidence) when there is no connection to be
         had. The caller sets the deadline, and gives a `trail` where it wants to know how far things got by then.
+        """
+        ...
+
+    async def ask(
+        self,
+        name: str,
+        record: str,
+        *,
+        resolver: NameServer | None = None,
+        dnssec: bool = False,
+        trail: Trail | None = None,
+    ) -> DnsFacts:
+        """Ask a name server for this very name, again and again until it answers; None: those of this machine.
+
+        An error code is an answer. `dnssec` asks for proof, whether or not the server checks it. Raise `Fault` where
+        there is no answer to be had, ValueError where the name or the type of the record is none. The caller sets the
+        deadline.
         """
         ...
 

@@ -18,9 +18,10 @@ import asyncio
 import ssl
 from datetime import timedelta
 
+from laya_uptime.domain.dns import NameServer
 from laya_uptime.domain.health import HEALTH_TYPE
 from laya_uptime.domain.reason import Reason
-from laya_uptime.domain.result import Answer, Body, Evidence, Failure, Seen
+from laya_uptime.domain.result import Answer, Body, DnsFacts, Evidence, Failure, Seen
 from laya_uptime.ports import Clock, Connection, Fault, Purpose, Reach, Trail
 
 PROBES: dict[str, Seen] = {}  # what the signs stand for, as far as they stand for something seen
@@ -105,11 +106,31 @@ class NoNetwork:
         self.clock = clock
 
     async def connect(
-        self, host: str, port: int, *, purpose: Purpose, explicit: bool = False, trail: Trail | None = None
+        self,
+        host: str,
+        port: int,
+        *,
+        purpose: Purpose,
+        explicit: bool = False,
+        resolver: NameServer | None = None,
+        trail: Trail | None = None,
     ) -> Connection:
         """Raise `Fault`: the network is unreachable."""
-        del purpose, explicit, trail
+        del purpose, explicit, resolver, trail
         raise Fault(Failure(Reason.UNREACHABLE, f"there is no network to reach {host}:{port} through"))
+
+    async def ask(
+        self,
+        name: str,
+        record: str,
+        *,
+        resolver: NameServer | None = None,
+        dnssec: bool = False,
+        trail: Trail | None = None,
+    ) -> DnsFacts:
+        """Raise `Fault`: the network is unreachable."""
+        del record, resolver, dnssec, trail
+        raise Fault(Failure(Reason.UNREACHABLE, f"there is no network to ask for {name} through"))
 
     def context(self, *, ca_file: str | None = None, insecure: bool = False) -> ssl.SSLContext:
         """Return a context that nothing will use."""

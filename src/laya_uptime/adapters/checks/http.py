@@ -16,6 +16,7 @@ from laya_uptime.adapters.net import wire
 from laya_uptime.adapters.net.document import read_body
 from laya_uptime.adapters.net.http1 import Response, request
 from laya_uptime.adapters.net.trail import ExchangeTrail
+from laya_uptime.domain.dns import NameServer
 from laya_uptime.domain.reason import Reason
 from laya_uptime.domain.result import Answer, Evidence, Failure, Hop, Seen
 from laya_uptime.domain.secret import Secret
@@ -41,6 +42,7 @@ class HttpCheck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     body: Secret | None = None
     redirects: Annotated[int, msgspec.Meta(ge=0, le=10)] = 5  # followed at most; 0: a redirect is the answer itself
     ca_file: str | None = None  # trusted instead of the system's authorities
+    resolver: str | None = None  # the name server that is asked instead of this machine's own
 
     def __post_init__(self) -> None:
         """Raise ValueError with a plain sentence, and without any secret, where no request can be made of this."""
@@ -49,6 +51,8 @@ class HttpCheck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             wire.check_header(name, value.reveal())
         if not 0 <= self.redirects <= 10:
             raise ValueError("redirects must be from 0 to 10")
+        if self.resolver is not None:
+            NameServer.parse(self.resolver)
 
     @property
     def target(self) -> str:
@@ -77,6 +81,7 @@ class _Journey:
         self._method: str = check.method
         self._headers = {name: value.reveal() for name, value in check.headers.items()}
         self._body = b"" if check.body is None else check.body.reveal().encode("utf-8")
+        self._resolver = None if check.resolver is None else NameServer.parse(check.resolver)
         self._been = {self._place}
 
     async def go(self) -> Seen:
@@ -91,6 +96,7 @@ class _Journey:
                     purpose=Purpose.CHECK,
                     explicit=True,
                     ca_file=self._check.ca_file,
+                    resolver=self._resolver,
                     trail=self._trail,
                 )
             except Fault as fault:

@@ -130,7 +130,9 @@ class TcpConnection:
 
     def _evidence(self) -> Evidence:
         trail = self._trail
-        return Evidence(addresses=trail.addresses, address=trail.address, phases=trail.phases, tls=trail.tls)
+        return Evidence(
+            addresses=trail.addresses, address=trail.address, phases=trail.phases, tls=trail.tls, dns=trail.dns
+        )
 
     async def _handshake(self, tls: ssl.SSLObject) -> None:
         limit = self._received + _LARGEST_HANDSHAKE

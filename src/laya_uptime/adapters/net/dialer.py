@@ -11,27 +11,34 @@ import socket
 import ssl
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv6Network, ip_address
 from itertools import chain, zip_longest
 
 from laya_uptime.adapters.net.connection import TcpConnection
 from laya_uptime.adapters.net.faults import fault, from_os_error, words
+from laya_uptime.adapters.net.names.asking import Unanswered
+from laya_uptime.adapters.net.names.system import SystemNames
 from laya_uptime.adapters.net.resolver import Resolver, ThreadResolver
+from laya_uptime.adapters.net.sockaddr import SocketAddress, sockaddr
 from laya_uptime.adapters.net.tls import Contexts
 from laya_uptime.adapters.net.trail import ExchangeTrail
+from laya_uptime.domain.dns import NameServer, cause
 from laya_uptime.domain.egress import Address, EgressPolicy, plain
 from laya_uptime.domain.reason import Reason
-from laya_uptime.domain.result import Evidence
+from laya_uptime.domain.result import DnsFacts, Evidence
 from laya_uptime.domain.urls import canonical_host, literal
 from laya_uptime.failpoints import fp
 from laya_uptime.ports import Clock, Fault, Purpose, Trail
 
 _STAGGER = 0.25  # seconds until the next address is tried beside the last, RFC 8305 section 5
 _MOST_TRIED = 16
+_OFFLINE = "this machine has no network"
 _MOST_NOTED = 64
 
 # Addresses for documentation (RFC 5737, RFC 3849): nobody is there, but a machine with a network has a route to them.
 _ANYWHERE = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
+
+_PUBLIC_IPV6 = IPv6Network("2000::/3")
 
 # When every address failed, the error that tells most is the one to show. Our own trouble comes first: with it in play,
 # the others prove nothing.
@@ -69,7 +76,7 @@ def _shortage() -> OSError | None:
 class _Target:
     family: socket.AddressFamily
     address: str
-    sockaddr: tuple[str, int] | tuple[str, int, int, int]
+    place: SocketAddress
 
 
 class GuardedDialer:
@@ -81,12 +88,19 @@ class GuardedDialer:
         clock: Clock,
         policy: EgressPolicy,
         resolver: Resolver | None = None,
+        names: SystemNames | None = None,
         is_online: Callable[[], bool] = has_route,
     ) -> None:
-        """Take the system's resolver where none is given. `is_online` is asked only when nothing can be reached."""
+        """Look names up ourselves where that finds what the system would find (see `SystemNames`), else by the system.
+
+        A `resolver` is taken for all names that no name server is given for. `is_online` is asked only when nothing can
+        be reached.
+        """
         self.clock = clock
         self._policy = policy
         self._resolve = resolver or ThreadResolver()
+        self._names = names or SystemNames(clock=clock)
+        self._asks_the_system = resolver is not None
         self._is_online = is_online
         self._contexts = Contexts()
 
@@ -95,11 +109,18 @@ class GuardedDialer:
         return self._contexts.get(ca_file=ca_file, insecure=insecure)
 
     async def connect(
-        self, host: str, port: int, *, purpose: Purpose, explicit: bool = False, trail: Trail | None = None
+        self,
+        host: str,
+        port: int,
+        *,
+        purpose: Purpose,
+        explicit: bool = False,
+        resolver: NameServer | None = None,
+        trail: Trail | None = None,
     ) -> TcpConnection:
         """Resolve, vet and connect. Raise `Fault` with reason, detail and partial evidence when there is no connection."""
         trail = ExchangeTrail(self.clock) if trail is None else trail
-        addresses = await self._addresses(host, trail)
+        addresses = await self._addresses(host, resolver, trail)
         allowed = self._vet(addresses, trail, purpose=purpose, explicit=explicit)
         trail.enter("connect")
         try:
@@ -118,7 +139,28 @@ class GuardedDialer:
             raise from_os_error(error, _evidence(trail)) from error
         return connection
 
-    async def _addresses(self, host: str, trail: Trail) -> list[Address]:
+    async def ask(
+        self,
+        name: str,
+        record: str,
+        *,
+        resolver: NameServer | None = None,
+        dnssec: bool = False,
+        trail: Trail | None = None,
+    ) -> DnsFacts:
+        """Ask a name server one question. Raise `Fault` where there is no answer, ValueError where it is no question."""
+        trail = ExchangeTrail(self.clock) if trail is None else trail
+        self._vet_server(resolver, trail)
+        trail.enter("dns")
+        try:
+            facts = await self._names.ask(name, record, server=resolver, dnssec=dnssec, trail=trail)
+        except (Unanswered, OSError) as error:
+            trail.enter(None)
+            raise self._unanswered(error, name, resolver, trail, is_target=True) from error
+        trail.enter(None)
+        return facts
+
+    async def _addresses(self, host: str, server: NameServer | None, trail: Trail) -> list[Address]:
         try:
             name = canonical_host(host)
         except ValueError as error:
@@ -127,18 +169,35 @@ class GuardedDialer:
         if address is not None:
             trail.addresses = (str(address),)
             return [address]
+        self._vet_server(server, trail)
         trail.enter("dns")
-        try:
-            answers = await self._resolve(name)
-        except OSError as error:
-            trail.enter(None)
-            raise self._unresolved(error, name, trail) from error
+        answers = await self._look_up(name, server, trail)
         trail.enter(None)
         addresses = list(dict.fromkeys(plain(ip_address(answer)) for answer in answers))
         trail.addresses = tuple(str(address) for address in addresses[:_MOST_NOTED])
         if not addresses:
-            raise fault(Reason.DNS, f"no address for {name}", _evidence(trail))
+            raise self._nowhere(name, server, trail)
         return addresses
+
+    async def _look_up(self, name: str, server: NameServer | None, trail: Trail) -> tuple[str, ...]:
+        """Return what the name leads to, best first, by whoever is in charge of names here."""
+        try:
+            if server is not None or (not self._asks_the_system and self._names.takes(name)):
+                return _in_order(await self._names.addresses(name, server=server, trail=trail))
+        except (Unanswered, OSError, ValueError) as error:
+            trail.enter(None)
+            raise self._unanswered(error, name, server, trail, is_target=False) from error
+        try:
+            return await self._resolve(name)
+        except OSError as error:
+            trail.enter(None)
+            raise self._unresolved(error, name, trail) from error
+
+    def _vet_server(self, server: NameServer | None, trail: Trail) -> None:
+        """Hold a name server that somebody named against the policy; this machine's own are its business."""
+        refusal = None if server is None else self._policy.refusal(server.address)
+        if refusal is not None:
+            raise fault(Reason.BLOCKED_BY_POLICY, f"name server {refusal}", _evidence(trail))
 
     def _vet(self, addresses: list[Address], trail: Trail, *, purpose: Purpose, explicit: bool) -> list[Address]:
         """Return the addresses that may be connected, in the order in which to try them."""
@@ -183,6 +242,32 @@ class GuardedDialer:
             await _abandon(running)
         raise min(errors, key=_tells)
 
+    def _nowhere(self, name: str, server: NameServer | None, trail: Trail) -> Fault:
+        """Return the fault of a name that has no address, with what was said of it."""
+        facts, evidence = trail.dns, _evidence(trail)
+        if facts is None:
+            return fault(Reason.DNS, f"no address for {name}", evidence)
+        if server is None and facts.rcode not in {"NOERROR", "NXDOMAIN"} and not self._is_online():
+            return fault(Reason.PROBE_OFFLINE, _OFFLINE, evidence)
+        return fault(Reason.DNS, cause(facts) or f"no address for {name}", evidence)
+
+    def _unanswered(
+        self, error: Exception, name: str, server: NameServer | None, trail: Trail, *, is_target: bool
+    ) -> Fault:
+        """Return the fault of a question without an answer. `is_target`: the name server itself is what is watched."""
+        evidence = _evidence(trail)
+        trouble = error.error if isinstance(error, Unanswered) else error
+        reason, words_ = words(trouble) if isinstance(trouble, OSError) else (Reason.DNS, "")
+        if reason is Reason.INTERNAL:
+            return fault(reason, f"{words_} while looking up {name}", evidence)
+        no_network = isinstance(trouble, OSError) and trouble.errno in _NO_NETWORK
+        if (server is None or no_network) and not self._is_online():
+            return fault(Reason.PROBE_OFFLINE, _OFFLINE, evidence)
+        if is_target:
+            detail = str(error) if server is None else words_ or str(error)
+            return fault(reason, detail, evidence, phase="dns" if reason is Reason.TIMEOUT else None)
+        return fault(Reason.DNS, f"{error} (looking up {name})", evidence)
+
     def _unresolved(self, error: OSError, name: str, trail: Trail) -> Fault:
         evidence = _evidence(trail)
         # The system's resolver reports a missing file descriptor as a name server's failure, or as no such name.
@@ -197,7 +282,7 @@ class GuardedDialer:
             return fault(Reason.INTERNAL, f"out of memory while looking up {name}", evidence)
         if code == socket.EAI_AGAIN:
             if not self._is_online():
-                return fault(Reason.PROBE_OFFLINE, "this machine has no network", evidence)
+                return fault(Reason.PROBE_OFFLINE, _OFFLINE, evidence)
             return fault(Reason.DNS, f"name server did not answer for {name}", evidence)
         if code in _NO_SUCH_NAME:
             return fault(Reason.DNS, f"no such name: {name}", evidence)
@@ -206,7 +291,7 @@ class GuardedDialer:
     def _unreached(self, error: OSError, trail: Trail) -> Fault:
         evidence = _evidence(trail)
         if error.errno in _NO_NETWORK and not self._is_online():
-            return fault(Reason.PROBE_OFFLINE, "this machine has no network", evidence)
+            return fault(Reason.PROBE_OFFLINE, _OFFLINE, evidence)
         return from_os_error(error, evidence, phase="connect")
 
 
@@ -215,7 +300,7 @@ async def _attempt(target: _Target) -> socket.socket:
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        await asyncio.get_running_loop().sock_connect(sock, target.sockaddr)
+        await asyncio.get_running_loop().sock_connect(sock, target.place)
     except OSError as error:
         sock.close()
         if error.errno == errno.EADDRNOTAVAIL and target.family is socket.AF_INET6:
@@ -244,14 +329,26 @@ def _close(task: asyncio.Task[socket.socket]) -> None:
 
 
 def _target(address: Address, port: int) -> _Target:
-    if isinstance(address, IPv6Address):
-        zone = address.scope_id
-        number = 0
-        if zone is not None:
-            number = int(zone) if zone.isdigit() else socket.if_nametoindex(zone)
-        # The bare number, not the text with a zone: for that the loop would start a lookup in its own executor.
-        return _Target(socket.AF_INET6, str(address), (str(address).partition("%")[0], port, 0, number))
-    return _Target(socket.AF_INET, str(address), (str(address), port))
+    family, place = sockaddr(address, port)
+    return _Target(family, str(address), place)
+
+
+def _in_order(addresses: tuple[str, ...]) -> tuple[str, ...]:
+    """Return addresses of both families with the preferred one first (RFC 6724 section 6, as far as it is about families)."""
+    if len({":" in address for address in addresses}) < 2:
+        return addresses
+    sixth_first = _has_public_ipv6()
+    return tuple(sorted(addresses, key=lambda address: (":" in address) is not sixth_first))
+
+
+def _has_public_ipv6() -> bool:
+    """Say whether this machine has an IPv6 address that answers from the public network could come back to."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            probe.connect((_ANYWHERE[1][1], 9))
+            return ip_address(str(probe.getsockname()[0])) in _PUBLIC_IPV6
+    except (OSError, ValueError):
+        return False
 
 
 def _interleaved(addresses: list[Address]) -> list[Address]:
@@ -268,4 +365,4 @@ def _tells(error: OSError) -> tuple[int, bool]:
 
 
 def _evidence(trail: Trail) -> Evidence:
-    return Evidence(addresses=trail.addresses, address=trail.address, phases=trail.phases, tls=trail.tls)
+    return Evidence(addresses=trail.addresses, address=trail.address, phases=trail.phases, tls=trail.tls, dns=trail.dns)

@@ -16,6 +16,7 @@ from laya_uptime.adapters.net import wire
 from laya_uptime.adapters.net.content import Decoder, NotDecodable, Overflow
 from laya_uptime.adapters.net.faults import fault, from_os_error
 from laya_uptime.adapters.net.trail import ExchangeTrail
+from laya_uptime.domain.dns import NameServer
 from laya_uptime.domain.reason import Reason
 from laya_uptime.domain.result import Phases, TlsFacts
 from laya_uptime.domain.secret import DOTS
@@ -64,11 +65,12 @@ async def request(
     purpose: Purpose,
     explicit: bool = False,
     ca_file: str | None = None,
+    resolver: NameServer | None = None,
     trail: ExchangeTrail | None = None,
 ) -> Response:
     """Do one exchange and return the whole answer, whatever its status.
 
-    `explicit` is for the egress policy (see `Reach.connect`). Credentials in the URL become Basic authentication
+    `explicit` and `resolver` are as in `Reach.connect`. Credentials in the URL become Basic authentication
     unless `headers` has an Authorization. The caller sets the deadline; a `trail` it gives keeps what was seen until then.
     Raise ValueError where the request cannot be written safely, before anything is sent, and `Fault` where there is
     no whole answer to be had.
@@ -82,7 +84,9 @@ async def request(
         if purpose is Purpose.NOTIFICATION:
             fp("delivery.before_connect")
         context = _context(via, ca_file, trail) if url.scheme == "https" else None
-        connection = await via.connect(url.host, url.port, purpose=purpose, explicit=explicit, trail=trail)
+        connection = await via.connect(
+            url.host, url.port, purpose=purpose, explicit=explicit, resolver=resolver, trail=trail
+        )
         if context is not None:
             await connection.start_tls(context, url.host)
         await _send(connection, head, body, trail, in_halves=purpose is Purpose.NOTIFICATION)

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from laya_uptime.domain.result import Evidence, Phases, TlsFacts
+from laya_uptime.domain.result import DnsFacts, Evidence, Phases, TlsFacts
 from laya_uptime.ports import Clock
 
 
@@ -18,6 +18,7 @@ class ExchangeTrail:
         self.addresses: tuple[str, ...] = ()
         self.address: str | None = None
         self.tls: TlsFacts | None = None
+        self.dns: DnsFacts | None = None
         self.http_version: str | None = None
         self.status: int | None = None
         self.status_text = ""
@@ -55,4 +56,5 @@ class ExchangeTrail:
             status_text=self.status_text,
             headers=self.headers,
             tls=self.tls,
+            dns=self.dns,
         )
