@@ -11,6 +11,7 @@ GROUPS = ("checks", "notifiers", "stores")
 
 _BUILT_IN: dict[str, dict[str, str]] = {
     "checks": {
+        "dns": "laya_uptime.adapters.checks.dns:DnsCheck",
         "http": "laya_uptime.adapters.checks.http:HttpCheck",
     },
     "notifiers": {
@@ -26,7 +27,7 @@ _BUILT_IN: dict[str, dict[str, str]] = {
 }
 
 # The scheme of a target picks its check, so that a plain string is a whole monitor.
-SCHEMES = {"http": "http", "https": "http"}
+SCHEMES = {"dns": "dns", "http": "http", "https": "http"}
 
 
 def names(group: str) -> list[str]:

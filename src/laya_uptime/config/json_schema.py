@@ -78,7 +78,15 @@ def _monitors() -> list[Json]:
         required = [key for key in own.get("required", []) if key not in common["properties"]]
         if "url" not in own["properties"]:  # there is no scheme that could tell the check
             required.append("type")
-        found.append({"type": "object", "properties": properties, "required": required, "additionalProperties": False})
+        schema: Json = {
+            "type": "object",
+            "properties": properties,
+            "required": required,
+            "additionalProperties": False,
+        }
+        if "url" in own["properties"] and "url" not in required:
+            schema["anyOf"] = [{"required": ["url"]}, {"required": ["type"]}]
+        found.append(schema)
     return found
 
 

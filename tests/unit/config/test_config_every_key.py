@@ -15,6 +15,7 @@ MANUAL = Path(__file__).parents[3] / "docs" / "reference" / "configuration.md"
 # What makes a monitor or a channel whole, so that only the key under test is wrong.
 RIGHT = {
     "http": ["url: http://a.example/"],
+    "dns": ["type: dns", "query: a.example"],
     "email": ["to: a@b.example"],
     "webhook": ["url: https://h.example/"],
     "slack": ["webhook: https://h.example/${T}"],
@@ -61,6 +62,15 @@ WRONG = {
     "monitors.http.body": ("5", "expected text, got a number"),
     "monitors.http.redirects": ("11", "expected a whole number from 0 to 10, got the number 11"),
     "monitors.http.ca_file": ("5", "expected text, got the number 5"),
+    "monitors.http.resolver": ("dns.example", "`resolver`: it must be an IP address"),
+    "monitors.dns.name": ("''", "at least 1 characters are needed, got 0"),
+    "monitors.dns.type": ("dsn", "no check is called 'dsn'"),
+    "monitors.dns.group": ("LAYA", "no group is called 'LAYA'"),
+    "monitors.dns.url": ("dns://a.example", "`url` already says the name, the record and the resolver"),
+    "monitors.dns.query": ("a..b", "`query`: the host name has an empty part"),
+    "monitors.dns.record": ("ANY", "expected A, AAAA, CNAME, MX, TXT, NS, SOA, SRV, CAA or PTR, got text 'ANY'"),
+    "monitors.dns.resolver": ("192.0.2.53:0", "`resolver`: it must be an IP address"),
+    "monitors.dns.dnssec": ("'true'", "expected true or false, got text 'true'"),
     "notify.email.type": ("emial", "no notifier is called 'emial'"),
     "notify.email.title": ('"a\\nb"', "text 'a\\nb' is not in the form that is needed"),
     "notify.email.to": ("nobody", "`to`"),
@@ -87,7 +97,11 @@ WRONG = {
     "notify.pagerduty.title": ("5", "expected text, got the number 5"),
     "notify.pagerduty.routing_key": ("'a b'", "`routing_key`"),
     "notify.pagerduty.url": ("h.example", "`url`"),
-    **{f"{place}.{key}": row for place in ("defaults", "groups", "monitors.http") for key, row in SETTINGS.items()},
+    **{
+        f"{place}.{key}": row
+        for place in ("defaults", "groups", "monitors.http", "monitors.dns")
+        for key, row in SETTINGS.items()
+    },
 }
 
 
@@ -177,7 +191,8 @@ def test_the_manual_tells_the_defaults() -> None:
 
     for key, default in defaults("", json_schema()):
         rows = [line for line in text.splitlines() if line.startswith(("| `", "| `")) and f".{key}` |" in line]
-        assert any(f"`{default}`" in row.split("|")[2] for row in rows), f"{key} is {default} by default"
+        written = str(default).lower() if isinstance(default, bool) else default
+        assert any(f"`{written}`" in row.split("|")[2] for row in rows), f"{key} is {default} by default"
 
 
 def defaults(key: str, schema: dict[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -178,7 +178,7 @@ def test_a_name_becomes_an_id(configured: Configured, key: str, id_: str) -> Non
         ("monitors: {a b: {url: 'http://g.example/', x: 1}}", "c.yaml:1:44: unknown key 'x' under monitors.a b. Known:"),
         ("notify: {a: {type: slack, url: x, webhook: '${S}'}}", "c.yaml:1:27: unknown key 'url' under notify.a"),
         # names that refer to nothing
-        ("monitors: {a: 'htpp://x/'}", "c.yaml:1:15: monitors.a: no check is called 'htpp'. Did you mean 'http'? Known: http"),
+        ("monitors: {a: 'htpp://x/'}", "c.yaml:1:15: monitors.a: no check is called 'htpp'. Did you mean 'http'? Known: dns, http"),
         ("monitors: {a: {type: htp, url: 'http://x/'}}", "c.yaml:1:22: monitors.a: no check is called 'htp'. Did you mean"),
         ("monitors: {a: 'file:///etc/passwd'}", "c.yaml:1:15: monitors.a: no check is called 'file'."),
         ("monitors: {a: 'ftp://x/'}", "c.yaml:1:15: monitors.a: no check is called 'ftp'."),
