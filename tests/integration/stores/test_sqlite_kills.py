@@ -55,7 +55,7 @@ def test_d01_a_kill_at_any_moment_loses_nothing_tears_nothing_and_doubles_nothin
     tmp_path: Path, nursery: Callable[[Path, float], None]
 ) -> None:
     chance = random.Random(SEED)
-    progress = []
+    progress: list[int] = []
 
     for _ in range(TRIALS):
         nursery(tmp_path, chance.uniform(0, LONGEST))
