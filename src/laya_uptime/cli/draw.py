@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from laya_uptime.domain.monitor import Monitor
-from laya_uptime.domain.result import Evidence, Outcome, Result, TlsFacts
+from laya_uptime.domain.result import Evidence, Outcome, PingFacts, ProgramReport, Result, TlsFacts
 from laya_uptime.domain.text import cut, one_line
 
 SIGNS = {Outcome.UP: "✓", Outcome.DEGRADED: "▲", Outcome.DOWN: "✗", Outcome.UNKNOWN: "?"}
@@ -41,6 +41,8 @@ def waterfall(monitor: Monitor, result: Result) -> str:
     lines += _addresses(evidence)
     lines += [f"  redirect {hop.status}: {hop.url} -> {hop.location}" for hop in evidence.redirects]
     lines += _bars(evidence)
+    lines += _echoes(evidence.ping) if evidence.ping else []
+    lines += _said(evidence.report) if evidence.report else []
     lines += _certificate(evidence.tls, result.observation.at) if evidence.tls else []
     lines += [
         f"  {SIGNS[part.outcome]} {part.name}: {part.word}{f', {part.message}' if part.message else ''}"
@@ -71,6 +73,19 @@ def _bars(evidence: Evidence) -> list[str]:
         lines.append(f"  {step:8}{took / _MS:9.1f} ms  {' ' * start}{'█' * min(width, _BAR - start + 1)}")
         before += took
     return lines
+
+
+def _echoes(ping: PingFacts) -> list[str]:
+    lines = [f"  echoes answered: {len(ping.rtts)} of {ping.sent}, {ping.loss:g} % lost"]
+    if ping.rtt is not None:
+        least, median, most = (rtt / _MS for rtt in (min(ping.rtts), ping.rtt, max(ping.rtts)))
+        lines.append(f"  round trip {least:.2f} / {median:.2f} / {most:.2f} ms (least / median / most)")
+    return lines
+
+
+def _said(report: ProgramReport) -> list[str]:
+    lines = [f"  says: {cut(one_line(report.text), 200)}"] if report.text else []
+    return [*lines, *(f"  {one_line(name)} = {value:g}" for name, value in report.figures)]
 
 
 def _certificate(tls: TlsFacts, at: datetime) -> list[str]:

@@ -7,7 +7,7 @@ mistake and knows no positions. A field of type `... | UnsetType` may be left ou
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import TypeVar
 
 import msgspec
@@ -22,6 +22,7 @@ from laya_uptime.domain.secret import Secret
 from laya_uptime.domain.urls import looks_secret, redact
 
 S = TypeVar("S", bound=msgspec.Struct)
+T = TypeVar("T")
 
 # Most URLs and most headers may be read by everyone, so a literal one is no reason to warn.
 _HARMLESS = ""
@@ -68,8 +69,12 @@ class Decoder:
                 )
         if refused:
             raise Refused
+        return self.made(lambda: kind(**values), mapping, path)
+
+    def made(self, make: Callable[[], T], mapping: Mapping, path: str) -> T:
+        """Return what `make` makes of a mapping. Raise Refused where it raises ValueError, after reporting that."""
         try:
-            return kind(**values)
+            return make()
         except ValueError as error:
             self._findings.problem(_blamed(str(error), mapping), explain.about(path, str(error)))
             raise Refused from error

@@ -7,7 +7,7 @@ from laya_uptime.domain.alert import AlertFacts, AlertStatus, Statistics, Transi
 from laya_uptime.domain.incident import Incident
 from laya_uptime.domain.monitor import Monitor
 from laya_uptime.domain.reason import Reason
-from laya_uptime.domain.result import AssertionResult, Component, Evidence, Outcome, Result, TlsFacts
+from laya_uptime.domain.result import AssertionResult, Component, Evidence, Outcome, PingFacts, Result, TlsFacts
 from laya_uptime.domain.wording import clock_text
 
 _MS = timedelta(milliseconds=1)
@@ -93,12 +93,21 @@ def evidence_of(evidence: Evidence, assertions: Sequence[AssertionResult] = ()) 
         "headers": {name: value for name, value in evidence.headers if name in _TOLD_HEADERS},
         "redirects": [{"url": hop.url, "status": hop.status, "location": hop.location} for hop in evidence.redirects],
         "tls": _tls(evidence.tls) if evidence.tls else None,
+        "ping": _ping(evidence.ping) if evidence.ping else None,
+        "figures": dict(evidence.report.figures) if evidence.report else None,
         "assertions": [
             {"expected": assertion.text, "holds": assertion.holds, "actual": dict(assertion.actual)}
             for assertion in assertions
         ],
     }
     return {key: value for key, value in told.items() if value not in (None, [], {})}
+
+
+def _ping(ping: PingFacts) -> dict[str, object]:
+    told: dict[str, object] = {"sent": ping.sent, "received": len(ping.rtts), "loss_percent": ping.loss}
+    if ping.rtt is not None:
+        told |= {"rtt_ms": round(ping.rtt / _MS, 3), "rtts_ms": [round(rtt / _MS, 3) for rtt in ping.rtts]}
+    return told
 
 
 def _tls(tls: TlsFacts) -> dict[str, object]:

@@ -15,6 +15,8 @@ against it is gathered, and the worst speaks:
 | an `expect` that does not hold | down `assertion` |
 | a `prefer` that does not hold | degraded `assertion` |
 | a certificate within its warning days | degraded `cert_expiring` |
+| a program that was asked says degraded | degraded `reported_degraded` |
+| a program that was asked says down | down `reported_unhealthy` |
 
 Codes are judged by this table where a document was read or no `expect` is written, and left to the expectations where
 one of them names `status`. Words count in any case.
@@ -70,6 +72,7 @@ def judge(observation: Observation, rules: Rules, *, at: datetime | None = None)
     preferred = tuple(assertion.test(observation) for assertion in rules.prefer)
     causes = [
         *_about_the_answer(evidence, document, rules, expected),
+        *_about_the_report(evidence),
         *_about_assertions(Outcome.DOWN, expected),
         *_about_assertions(Outcome.DEGRADED, preferred),
         *_about_the_certificate(evidence, rules, at or observation.at),
@@ -146,7 +149,19 @@ def _about_the_answer(
 
 def _is_good(status: int | None) -> bool:
     """Say whether the code is a success. What has no code, because it is not HTTP, cannot have a bad one."""
-    return status is None or 200 <= status <= 299
+    # 101 is good to a check that asked for another protocol; to one that did not, it is no answer at all.
+    return status is None or status == 101 or 200 <= status <= 299
+
+
+def _about_the_report(evidence: Evidence) -> Iterator[_Cause]:
+    report = evidence.report
+    if report is None:
+        return
+    said = one_line(report.text[:_LONGEST_DETAIL])
+    if report.outcome is Outcome.DOWN:
+        yield _Cause(Outcome.DOWN, Reason.REPORTED_UNHEALTHY, said or "the program says that it is down")
+    elif report.outcome is Outcome.DEGRADED:
+        yield _Cause(Outcome.DEGRADED, Reason.REPORTED_DEGRADED, said or "the program says that it is degraded")
 
 
 def _about_the_word(document: HealthDocument) -> Iterator[_Cause]:

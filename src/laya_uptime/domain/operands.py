@@ -13,6 +13,8 @@
 | `dns.rcode` `.answers` | absent wherever the check did not itself ask a name server |
 | `health.status`, `health.components["name"]` | words of the health document, compared in their normal form |
 | `redirects`, `ip` | how many were followed, and the address that answered |
+| `ping.loss`, `ping.rtt` | percent of the echoes that were not answered, and the median round trip of the others |
+| `perf["name"]` | a figure that a program reported (Nagios performance data), without its unit |
 
 Reading never raises. What was not there is `Absent`.
 """
@@ -107,6 +109,16 @@ def _ip(observation: Observation) -> object:
     return ABSENT if address is None else address
 
 
+def _ping_loss(observation: Observation) -> object:
+    ping = observation.evidence.ping
+    return ABSENT if ping is None else ping.loss
+
+
+def _ping_rtt(observation: Observation) -> object:
+    ping = observation.evidence.ping
+    return ABSENT if ping is None or ping.rtt is None else ping.rtt
+
+
 def _health_status(observation: Observation) -> object:
     document = health.read(observation.evidence.body)
     return document.word if isinstance(document, health.HealthDocument) else ABSENT
@@ -126,8 +138,10 @@ _PLAIN: dict[str, tuple[Sort, Read]] = {
     "health.status": (Sort.WORD, _health_status),
     "redirects": (Sort.NUMBER, _redirects),
     "ip": (Sort.TEXT, _ip),
+    "ping.loss": (Sort.NUMBER, _ping_loss),
+    "ping.rtt": (Sort.DURATION, _ping_rtt),
 }
-_WITH_ARGUMENT = ("body.PATH", 'jsonpath("$.x")', 'header["Name"]', 'health.components["name"]')
+_WITH_ARGUMENT = ("body.PATH", 'jsonpath("$.x")', 'header["Name"]', 'health.components["name"]', 'perf["name"]')
 KNOWN = f"Known: {', '.join((*_PLAIN, *_WITH_ARGUMENT))}."
 
 # Names that other monitors use for the same things.
@@ -148,6 +162,9 @@ _ELSEWHERE = {
     "address": "ip",
     "content": "text",
     "length": "size",
+    "loss": "ping.loss",
+    "packet_loss": "ping.loss",
+    "rtt": "ping.rtt",
 }
 
 
@@ -176,6 +193,14 @@ def resolve(token: Token) -> Operand:
                 column=token.column + len("health.components"),
                 remedy='For example health.components["database"].',
             )
+        case "perf", (str(name),) if token.text.endswith("]"):
+            return Operand(token.text, Sort.NUMBER, _figure(name))
+        case "perf", _:
+            raise ExpressionError(
+                "perf needs one name in brackets",
+                column=token.column + len("perf"),
+                remedy='For example perf["load1"].',
+            )
         case _ if token.text in _PLAIN:
             return Operand(token.text, *_PLAIN[token.text])
         case _:
@@ -196,7 +221,7 @@ def _meant(token: Token) -> str:
     close = _ELSEWHERE.get(token.name.lower())
     if close is None:
         near = get_close_matches(token.text.lower(), _PLAIN, n=1) or get_close_matches(
-            token.name.lower(), ("body", "jsonpath", "header", "health", "phase", "tls", "dns"), n=1
+            token.name.lower(), ("body", "jsonpath", "header", "health", "phase", "tls", "dns", "ping", "perf"), n=1
         )
         close = near[0] if near else None
     return f"Did you mean '{close}'? {KNOWN}" if close and close != token.text else KNOWN
@@ -233,6 +258,14 @@ def _header(name: str) -> Read:
     def read(observation: Observation) -> object:
         values = [value for header, value in observation.evidence.headers if header.lower() == wanted]
         return ", ".join(values) if values else ABSENT
+
+    return read
+
+
+def _figure(name: str) -> Read:
+    def read(observation: Observation) -> object:
+        report = observation.evidence.report
+        return ABSENT if report is None else dict(report.figures).get(name, ABSENT)
 
     return read
 

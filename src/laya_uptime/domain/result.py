@@ -87,6 +87,36 @@ class Hop:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PingFacts:
+    """What became of some ICMP echoes. `rtts`: how long each answer took, in the order in which the echoes were sent."""
+
+    sent: int
+    rtts: tuple[timedelta, ...] = ()
+
+    @property
+    def loss(self) -> float:
+        """Return how many percent of the echoes were not answered, 0 to 100, to one decimal place."""
+        return round(100 * (self.sent - len(self.rtts)) / self.sent, 1) if self.sent else 0.0
+
+    @property
+    def rtt(self) -> timedelta | None:
+        """Return the median round trip; None: nothing was answered."""
+        if not self.rtts:
+            return None
+        ordered, middle = sorted(self.rtts), len(self.rtts) // 2
+        return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramReport:
+    """What a program that was asked says of the target: up, degraded or down, one line for people, and its figures."""
+
+    outcome: Outcome
+    text: str = ""
+    figures: tuple[tuple[str, float], ...] = ()  # by name, without their units
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """Everything one probe saw, complete or not. URLs and header values are redacted where they may hold secrets."""
 
@@ -100,6 +130,8 @@ class Evidence:
     body: Body | None = None
     tls: TlsFacts | None = None
     redirects: tuple[Hop, ...] = ()
+    ping: PingFacts | None = None
+    report: ProgramReport | None = None
 
 
 @dataclass(frozen=True, slots=True)

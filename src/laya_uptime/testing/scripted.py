@@ -15,8 +15,10 @@ The answers are health documents by their content type, so every monitor reads t
 """
 
 import asyncio
+import socket
 import ssl
 from datetime import timedelta
+from typing import Literal
 
 from laya_uptime.domain.health import HEALTH_TYPE
 from laya_uptime.domain.reason import Reason
@@ -110,6 +112,13 @@ class NoNetwork:
         """Raise `Fault`: the network is unreachable."""
         del purpose, explicit, trail
         raise Fault(Failure(Reason.UNREACHABLE, f"there is no network to reach {host}:{port} through"))
+
+    async def echo(
+        self, host: str, *, version: Literal[4, 6] | None = None, trail: Trail | None = None
+    ) -> socket.socket:
+        """Raise `Fault`: the network is unreachable."""
+        del version, trail
+        raise Fault(Failure(Reason.UNREACHABLE, f"there is no network to reach {host} through"))
 
     def context(self, *, ca_file: str | None = None, insecure: bool = False) -> ssl.SSLContext:
         """Return a context that nothing will use."""

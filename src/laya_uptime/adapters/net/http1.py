@@ -81,7 +81,7 @@ async def request(
     try:
         if purpose is Purpose.NOTIFICATION:
             fp("delivery.before_connect")
-        context = _context(via, ca_file, trail) if url.scheme == "https" else None
+        context = tls_context(via, ca_file, trail) if url.scheme == "https" else None
         connection = await via.connect(url.host, url.port, purpose=purpose, explicit=explicit, trail=trail)
         if context is not None:
             await connection.start_tls(context, url.host)
@@ -98,7 +98,8 @@ async def request(
     return answer.response()
 
 
-def _context(via: Reach, ca_file: str | None, trail: ExchangeTrail) -> ssl.SSLContext:
+def tls_context(via: Reach, ca_file: str | None, trail: ExchangeTrail) -> ssl.SSLContext:
+    """Return the shared context. Raise `Fault`, INTERNAL, where the file of authorities is of no use."""
     try:
         return via.context(ca_file=ca_file)
     except OSError as error:
@@ -262,7 +263,7 @@ class _Answer:
         trail.status = status
         trail.status_text = "".join(char for char in self._status_text.decode("latin-1") if char.isprintable())[:200]
         trail.http_version = version
-        trail.headers = tuple((name, _shown(name, value)) for name, value in self._headers)
+        trail.headers = tuple((name, shown_header(name, value)) for name, value in self._headers)
         trail.content_type = self._all("content-type")
         self._in_body = True
         if self._bodiless or status in {204, 304}:
@@ -332,7 +333,7 @@ class _Answer:
         return fault(reason, detail, self._trail.evidence())
 
 
-def _shown(name: str, value: str) -> str:
+def shown_header(name: str, value: str) -> str:
     """Return a header's value as evidence: secrets as dots, addresses redacted, length bounded."""
     if name in _COOKIES or looks_secret(name):
         return DOTS
