@@ -34,12 +34,13 @@ def _load(order: dict[str, Any]) -> Callable[..., object]:
             return _callable(point.load(), order["name"])
         raise _Trouble(f"no package offers {order['name']}")
     file = Path(order["file"])
-    sys.path.insert(0, str(file.parent))
-    spec = spec_from_file_location(file.stem, file)
+    sys.path.append(str(file.parent))
+    name = f"laya_uptime_function_{file.stem}"  # a file called json.py shall not be everybody's json
+    spec = spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise _Trouble(f"{file.name} is no Python file")
     module = module_from_spec(spec)
-    sys.modules[file.stem] = module
+    sys.modules[name] = module
     spec.loader.exec_module(module)
     return _callable(getattr(module, order["name"], None), order["name"])
 

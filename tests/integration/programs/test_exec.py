@@ -191,7 +191,9 @@ async def gone(number: int) -> bool:
 
 async def test_at_the_deadline_the_whole_group_is_killed(plugin: Plugin, tmp_path: Path) -> None:
     numbers = tmp_path / "numbers"
-    path = plugin(f"trap '' TERM INT HUP; sleep 600 & echo $! > {numbers}; echo $$ >> {numbers}; echo so far; sleep 601")
+    path = plugin(
+        f"trap '' TERM INT HUP; sleep 600 & echo $! > {numbers}; echo $$ >> {numbers}; echo so far; sleep 601"
+    )
 
     seen = await probe(path, timeout=SHORT)
 
@@ -266,7 +268,9 @@ async def test_odd_output_is_made_fit_for_one_line(plugin: Plugin) -> None:
     assert verdict.detail.startswith("DOWN")
 
 
-@pytest.mark.parametrize("data", ["'" * 60000, "a=" * 30000, "'a''" * 15000, "a" * 60000, "=1 " * 20000, "x=" + "9" * 60000])
+@pytest.mark.parametrize(
+    "data", ["'" * 60000, "a=" * 30000, "'a''" * 15000, "a" * 60000, "=1 " * 20000, "x=" + "9" * 60000]
+)
 async def test_hostile_performance_data_costs_little(tmp_path: Path, data: str, plugin: Plugin) -> None:
     (tmp_path / "data").write_text(f"OK | {data}")
 

@@ -14,13 +14,20 @@ MANUAL = Path(__file__).parents[3] / "docs" / "reference" / "configuration.md"
 
 # What makes a monitor or a channel whole, so that only the key under test is wrong.
 RIGHT = {
+    "exec": ["type: exec", "command: [check_load]"],
     "http": ["url: http://a.example/"],
+    "ping": ["url: ping://a.example"],
+    "python": ["type: python", f"call: {Path(__file__)}:keys"],
+    "ws": ["url: ws://a.example/"],
     "email": ["to: a@b.example"],
     "webhook": ["url: https://h.example/"],
     "slack": ["webhook: https://h.example/${T}"],
     "discord": ["webhook: https://h.example/${T}"],
     "pagerduty": ["routing_key: ${T}"],
 }
+
+# Checks that the file must allow.
+ALLOWED = {"exec": "exec: { allow: true }", "python": "python: { allow: true }"}
 
 SETTINGS = {
     "every": ("5 mins", "'5 mins' is not a duration"),
@@ -61,6 +68,25 @@ WRONG = {
     "monitors.http.body": ("5", "expected text, got a number"),
     "monitors.http.redirects": ("11", "expected a whole number from 0 to 10, got the number 11"),
     "monitors.http.ca_file": ("5", "expected text, got the number 5"),
+    "monitors.exec.command": ("check_load -w 5", "`command` must be a list of words"),
+    "monitors.exec.environment": ("TOKEN", "expected a mapping, got text 'TOKEN'"),
+    "monitors.ping.url": ("ping://a.example:80", "a ping has no port"),
+    "monitors.ping.count": ("0", "expected a whole number from 1 to 100, got the number 0"),
+    "monitors.ping.gap": ("1ms", "gap must be from 10ms to 10s"),
+    "monitors.ping.family": ("ip6", "expected any, ipv4 or ipv6, got text 'ip6'"),
+    "monitors.python.call": ("nothing", "`call` is neither file.py:function nor a name that a package offers"),
+    "monitors.python.arguments": ("[a]", "expected a mapping, got a list"),
+    "monitors.python.environment": ("TOKEN", "expected a mapping, got text 'TOKEN'"),
+    "monitors.ws.url": ("ws://a.example:99999/", "the URL's port is not a number"),
+    "monitors.ws.headers": ("X-Id", "expected a mapping, got text 'X-Id'"),
+    "monitors.ws.subprotocols": ("a b", "one of the subprotocols contains a character"),
+    "monitors.ws.send": ("5", "expected text, got a number"),
+    "monitors.ws.receive": ("maybe", "expected true or false, got text 'maybe'"),
+    "monitors.ws.ca_file": ("5", "expected text, got the number 5"),
+    "exec": ("true", "expected a mapping, got true"),
+    "exec.allow": ("'yes'", "expected true or false, got text 'yes'"),
+    "python": ("true", "expected a mapping, got true"),
+    "python.allow": ("'yes'", "expected true or false, got text 'yes'"),
     "notify.email.type": ("emial", "no notifier is called 'emial'"),
     "notify.email.title": ('"a\\nb"', "text 'a\\nb' is not in the form that is needed"),
     "notify.email.to": ("nobody", "`to`"),
@@ -88,6 +114,16 @@ WRONG = {
     "notify.pagerduty.routing_key": ("'a b'", "`routing_key`"),
     "notify.pagerduty.url": ("h.example", "`url`"),
     **{f"{place}.{key}": row for place in ("defaults", "groups", "monitors.http") for key, row in SETTINGS.items()},
+    **{
+        f"monitors.{kind}.{key}": row
+        for kind in ("exec", "ping", "python", "ws")
+        for key, row in {
+            **SETTINGS,
+            "name": ("''", "at least 1 characters are needed, got 0"),
+            "type": ("htpp", "no check is called 'htpp'"),
+            "group": ("LAYA", "no group is called 'LAYA'"),
+        }.items()
+    },
 }
 
 
@@ -124,9 +160,10 @@ def document(key: str, value: str) -> tuple[str, str]:
             kind, *path = path
             lines += [f"    {line}" for line in RIGHT[kind] if not line.startswith(f"{path[-1]}:")]
             lines += [f"    type: {kind}"] if section == "notify" and path != ["type"] else []
+            lines[:0] = [ALLOWED[kind]] if kind in ALLOWED else []
     elif len(path) > 1:
         lines.append(f"  {path[0]}:")
-    indent = "  " * len(lines) if len(lines) < 3 else "    "
+    indent = "    " if key.count(".") > 1 and section in {"monitors", "notify"} else "  " * len(lines)
     last = f"{indent}{path[-1]}: " if path else lines.pop() + " "
     lines.append(last + value)
     return "\n".join(lines) + "\n", f"c.yaml:{len(lines)}:{len(last) + 1}"
@@ -177,7 +214,8 @@ def test_the_manual_tells_the_defaults() -> None:
 
     for key, default in defaults("", json_schema()):
         rows = [line for line in text.splitlines() if line.startswith(("| `", "| `")) and f".{key}` |" in line]
-        assert any(f"`{default}`" in row.split("|")[2] for row in rows), f"{key} is {default} by default"
+        shown = str(default).lower() if isinstance(default, bool) else default
+        assert any(f"`{shown}`" in row.split("|")[2] for row in rows), f"{key} is {default} by default"
 
 
 def defaults(key: str, schema: dict[str, Any]) -> Iterator[tuple[str, Any]]:
