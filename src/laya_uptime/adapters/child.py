@@ -84,7 +84,7 @@ class Child:
         finally:
             _kill(process)
             with suppress(subprocess.TimeoutExpired):
-                process.wait(_BURIAL)  # noqa: ASYNC222  it has been killed
+                process.wait(_BURIAL)
             for stream in (process.stdin, process.stdout, process.stderr):
                 if stream is not None:
                     with suppress(OSError):
@@ -113,7 +113,7 @@ class Child:
 async def _ended(process: "subprocess.Popen[bytes]", flooded: "asyncio.Future[None]", clock: Clock) -> None:
     """Wait until the process has ended, without reaping it, or has printed too much."""
     if not hasattr(os, "pidfd_open"):
-        while not flooded.done() and os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        while not flooded.done() and not _has_ended(process):
             await clock.sleep(_LOOK)
         return
     loop = asyncio.get_running_loop()
@@ -125,6 +125,10 @@ async def _ended(process: "subprocess.Popen[bytes]", flooded: "asyncio.Future[No
     finally:
         loop.remove_reader(descriptor)
         os.close(descriptor)
+
+
+def _has_ended(process: "subprocess.Popen[bytes]") -> bool:
+    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def _kill(process: "subprocess.Popen[bytes]") -> None:

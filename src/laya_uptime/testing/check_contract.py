@@ -9,7 +9,7 @@
             return GuardedDialer(clock=SystemClock(), policy=EgressPolicy())
 
 A target is refused, silent, torn away, endless or forbidden here; what a good answer looks like is for the check's own
-tests.
+tests. A check that opens no stream of its own (it pings, or runs a program) inherits `LocalCheckContract` instead.
 """
 
 import asyncio
@@ -129,6 +129,43 @@ class CheckContract:
         check = self.check("shop.example", 443, secret=CANARY)
 
         assert "shop.example" in check.target
+        assert CANARY not in check.target
+        assert CANARY not in repr(check)
+
+
+class LocalCheckContract:
+    """Inherit it, and supply `confidential` and the fixtures `hanging`, a check that never ends by itself, and `via`."""
+
+    def confidential(self, secret: str) -> Check:
+        """Return a check that holds this wherever it can hold a credential."""
+        raise NotImplementedError
+
+    async def test_what_hangs_is_a_timeout_with_its_phase(self, hanging: Check, via: Reach) -> None:
+        """The check keeps its own deadline; it is down then, and never an exception."""
+        seen = await hanging.probe(via, timeout=SOON)
+
+        assert isinstance(seen, Failure)
+        assert seen.reason is Reason.TIMEOUT
+        assert seen.phase == "wait"
+        assert seen.evidence.phases.wait is not None
+
+    async def test_a_check_that_is_cancelled_leaves_nothing_behind(self, hanging: Check, via: Reach) -> None:
+        """As at a stop: no socket, no pipe and no file."""
+        before = _descriptors()
+        probe = asyncio.ensure_future(hanging.probe(via, timeout=LATE))
+        while _descriptors() <= before:
+            await via.clock.sleep(0.005)
+        probe.cancel()
+
+        assert isinstance((await asyncio.gather(probe, return_exceptions=True))[0], asyncio.CancelledError)
+        gc.collect()
+        assert _descriptors() <= before
+
+    def test_the_target_that_people_see_holds_no_credential(self) -> None:
+        """Nor does its repr."""
+        check = self.confidential(CANARY)
+
+        assert check.target
         assert CANARY not in check.target
         assert CANARY not in repr(check)
 

@@ -227,7 +227,7 @@ def test_a_user_who_may_not_ping_is_told_what_to_run(laboratory: Laboratory) -> 
 
     assert isinstance(seen, Failure)
     assert seen.reason is Reason.INTERNAL
-    assert seen.detail == ('this user may not send pings; let it: sysctl -w net.ipv4.ping_group_range="0 2147483647"')
+    assert seen.detail == ('this user may not send pings; run: sysctl -w net.ipv4.ping_group_range="0 2147483647"')
     assert judge(observed(seen), Rules()).outcome is Outcome.UNKNOWN
 
 

@@ -4,10 +4,10 @@ import asyncio
 import os
 import stat
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from textwrap import dedent
+from typing import Protocol
 
 import pytest
 
@@ -26,7 +26,12 @@ from laya_uptime.testing.scripted import NoNetwork
 CLOCK = SystemClock()
 LONG = timedelta(seconds=30)
 SHORT = timedelta(milliseconds=500)
-Plugin = Callable[[str], str]
+
+
+class Plugin(Protocol):
+    """Writes a program and returns its path."""
+
+    def __call__(self, text: str, name: str = "check_thing") -> str: ...
 
 
 @pytest.fixture
@@ -97,11 +102,16 @@ async def test_without_output_the_first_line_of_standard_error_is_told(plugin: P
     assert judge(observed(seen), Rules()).detail == "cannot resolve host"
 
 
-async def test_a_program_that_is_not_there_is_our_trouble(tmp_path: Path, plugin: Plugin) -> None:
+@pytest.fixture
+def forbidden_plugin(plugin: Plugin) -> str:
+    path = plugin("exit 0")
+    Path(path).chmod(0o600)
+    return path
+
+
+async def test_a_program_that_is_not_there_is_our_trouble(tmp_path: Path, forbidden_plugin: str) -> None:
     missing = await probe(str(tmp_path / "check_nothing"))
-    forbidden_file = Path(plugin("exit 0"))
-    forbidden_file.chmod(0o600)
-    forbidden = await probe(str(forbidden_file))
+    forbidden = await probe(forbidden_plugin)
 
     for seen, why in ((missing, "No such file or directory"), (forbidden, "Permission denied")):
         assert isinstance(seen, Failure)
@@ -156,7 +166,7 @@ async def test_no_setting_of_health_can_hide_what_a_program_says(plugin: Plugin)
 async def test_it_knows_path_and_lang_and_what_it_is_given(plugin: Plugin, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SMTP_PASSWORD", "hush")
 
-    seen = await probe(plugin("env | sort; pwd"), TOKEN="given")  # noqa: S106
+    seen = await probe(plugin("env | sort; pwd"), TOKEN="given")
 
     assert seen.evidence.body is not None
     lines = seen.evidence.body.text.splitlines()
@@ -234,6 +244,19 @@ async def test_a_cancelled_check_leaves_no_process(plugin: Plugin, tmp_path: Pat
     assert await gone(int(number.read_text()))
 
 
+async def test_a_system_that_cannot_tell_of_an_end_is_asked_again_and_again(
+    plugin: Plugin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "pidfd_open")
+
+    fine = await probe(plugin("sleep 0.1; echo fine; exit 1"))
+    hanging = await probe(plugin("sleep 600"), timeout=SHORT)
+
+    assert judge(observed(fine), Rules()).detail == "fine"
+    assert isinstance(hanging, Failure)
+    assert hanging.reason is Reason.TIMEOUT
+
+
 async def test_a_hanging_program_holds_up_nobody(plugin: Plugin) -> None:
     hanging = asyncio.create_task(probe(plugin("sleep 600", "check_slow"), timeout=timedelta(seconds=60)))
 
@@ -280,16 +303,20 @@ async def test_hostile_performance_data_costs_little(tmp_path: Path, data: str, 
     assert isinstance(seen, Answer)
 
 
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 async def test_nothing_is_left_open(plugin: Plugin) -> None:
     path, slow = plugin("echo fine"), plugin("sleep 60", "check_slow")
     await probe(path)
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_files()
 
     for _ in range(3):
         await probe(path)
         await probe(slow, timeout=timedelta(milliseconds=50))
 
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_files() == before
 
 
 def test_a_relative_program_is_found_beside_the_configuration_file(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def icmp_socket(family: socket.AddressFamily) -> socket.socket:
     try:
         sock = socket.socket(family, socket.SOCK_DGRAM, _PROTOCOLS[family])
     except PermissionError as error:
-        raise NotPermitted(f"this user may not send pings; let it: {REMEDY}") from error
+        raise NotPermitted(f"this user may not send pings; run: {REMEDY}") from error
     sock.setblocking(False)
     sock.setsockopt(*_RECVERR[family], 1)
     return sock
