@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
 from laya_uptime.adapters.checks.ping import PingCheck
 from laya_uptime.adapters.clock import SystemClock
+from laya_uptime.adapters.examination import Finding, examine
 from laya_uptime.adapters.net.dialer import GuardedDialer
 from laya_uptime.adapters.net.resolver import Resolver
 from laya_uptime.cli.draw import waterfall
@@ -229,6 +231,21 @@ def test_a_user_who_may_not_ping_is_told_what_to_run(laboratory: Laboratory) -> 
     assert seen.reason is Reason.INTERNAL
     assert seen.detail == ('this user may not send pings; run: sysctl -w net.ipv4.ping_group_range="0 2147483647"')
     assert judge(observed(seen), Rules()).outcome is Outcome.UNKNOWN
+
+
+@pytest.mark.parametrize(("groups", "good"), [("0 2147483647", True), ("1 0", None)])
+def test_doctor_says_whether_pings_may_be_sent(
+    laboratory: Laboratory, tmp_path: Path, groups: str, good: bool | None
+) -> None:
+    laboratory.allow(groups)
+
+    async def examined() -> Finding:
+        return next(finding for finding in examine(tmp_path, CLOCK) if finding.name == "pings")
+
+    finding = laboratory.run(examined)
+
+    assert finding.good is good
+    assert ("sysctl -w net.ipv4.ping_group_range=" in finding.what) is (good is None)
 
 
 def test_the_egress_policy_holds_for_pings_too(laboratory: Laboratory) -> None:
