@@ -429,7 +429,7 @@ def test_doctor_finds_nothing_wrong_here_and_leaves_nothing(laya: Installation) 
 
     assert (ended.code, ended.err, as_json.code) == (0, "", 0)
     names = [each["name"] for each in read(as_json)]
-    assert names == ["SQLite", "clock", "data directory", "disk", "write speed", "certificates", "names"]
+    assert names == ["SQLite", "clock", "data directory", "disk", "write speed", "certificates", "names", "pings"]
     assert all(each.keys() == {"name", "good", "what", "remedy"} for each in read(as_json))
     assert [re.match(r"[✓▲✗] ([\w ]+): ", line)[1] for line in ended.out.splitlines()] == names  # type: ignore[index]
     assert not laya.data.exists()
