@@ -12,6 +12,8 @@ GROUPS = ("checks", "notifiers", "stores")
 _BUILT_IN: dict[str, dict[str, str]] = {
     "checks": {
         "http": "laya_uptime.adapters.checks.http:HttpCheck",
+        "tcp": "laya_uptime.adapters.checks.tcp:TcpCheck",
+        "tls": "laya_uptime.adapters.checks.tls:TlsCheck",
     },
     "notifiers": {
         "discord": "laya_uptime.adapters.notifiers.discord:DiscordNotifier",
@@ -26,7 +28,7 @@ _BUILT_IN: dict[str, dict[str, str]] = {
 }
 
 # The scheme of a target picks its check, so that a plain string is a whole monitor.
-SCHEMES = {"http": "http", "https": "http"}
+SCHEMES = {"http": "http", "https": "http", "tcp": "tcp", "tls": "tls"}
 
 
 def names(group: str) -> list[str]:

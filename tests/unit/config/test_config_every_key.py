@@ -15,6 +15,8 @@ MANUAL = Path(__file__).parents[3] / "docs" / "reference" / "configuration.md"
 # What makes a monitor or a channel whole, so that only the key under test is wrong.
 RIGHT = {
     "http": ["url: http://a.example/"],
+    "tcp": ["host: a.example", "port: 25"],
+    "tls": ["url: tls://a.example"],
     "email": ["to: a@b.example"],
     "webhook": ["url: https://h.example/"],
     "slack": ["webhook: https://h.example/${T}"],
@@ -32,6 +34,14 @@ SETTINGS = {
     "prefer": ("5", "expected text or a list, got the number 5"),
     "health": ("of", "expected required, auto or off, got text 'of'"),
     "cert_warning": ("14", "the duration 14 has no unit"),
+}
+
+CHECKS = ("http", "tcp", "tls")
+MONITORS = tuple(f"monitors.{check}" for check in CHECKS)
+COMMON = {
+    "name": ("''", "at least 1 characters are needed, got 0"),
+    "type": ("htpp", "no check is called 'htpp'"),
+    "group": ("LAYA", "no group is called 'LAYA'"),
 }
 
 WRONG = {
@@ -52,15 +62,24 @@ WRONG = {
     "store": ("90d", "expected a mapping, got text '90d'"),
     "store.retention": ("90d", "expected a mapping, got text '90d'"),
     "store.retention.results": ("1h", "the duration 1h is out of range"),
-    "monitors.http.name": ("''", "at least 1 characters are needed, got 0"),
-    "monitors.http.type": ("htpp", "no check is called 'htpp'"),
-    "monitors.http.group": ("LAYA", "no group is called 'LAYA'"),
     "monitors.http.url": ("htpp://a.example/", "no check is called 'htpp'"),
     "monitors.http.method": ("gett", "expected GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS, got text 'gett'"),
     "monitors.http.headers": ("X-Id", "expected a mapping, got text 'X-Id'"),
     "monitors.http.body": ("5", "expected text, got a number"),
     "monitors.http.redirects": ("11", "expected a whole number from 0 to 10, got the number 11"),
     "monitors.http.ca_file": ("5", "expected text, got the number 5"),
+    "monitors.tcp.url": ("smtp://a.example", "no check is called 'smtp'"),
+    "monitors.tcp.host": ("'a b'", "`host`"),
+    "monitors.tcp.port": ("70000", "expected a whole number from 1 to 65535, got the number 70000"),
+    "monitors.tcp.tls": ("starttls", "expected true or false, got text 'starttls'"),
+    "monitors.tcp.ca_file": ("5", "expected text, got the number 5"),
+    "monitors.tcp.server_name": ("'a b'", "`server_name`"),
+    "monitors.tcp.dialogue": ("PING", "expected a list, got text 'PING'"),
+    "monitors.tls.url": ("tls://a.example/x", "the URL has a path or a query"),
+    "monitors.tls.ca_file": ("5", "expected text, got the number 5"),
+    "monitors.tls.server_name": ("'a b'", "`server_name`"),
+    "monitors.tls.starttls": ("smpt", "expected smtp, imap, pop3, ftp or postgres, got text 'smpt'"),
+    "monitors.tls.min_version": ("1.1", "expected 1.2 or 1.3, got the number 1.1"),
     "notify.email.type": ("emial", "no notifier is called 'emial'"),
     "notify.email.title": ('"a\\nb"', "text 'a\\nb' is not in the form that is needed"),
     "notify.email.to": ("nobody", "`to`"),
@@ -87,7 +106,8 @@ WRONG = {
     "notify.pagerduty.title": ("5", "expected text, got the number 5"),
     "notify.pagerduty.routing_key": ("'a b'", "`routing_key`"),
     "notify.pagerduty.url": ("h.example", "`url`"),
-    **{f"{place}.{key}": row for place in ("defaults", "groups", "monitors.http") for key, row in SETTINGS.items()},
+    **{f"monitors.{check}.{key}": row for check in CHECKS for key, row in COMMON.items()},
+    **{f"{place}.{key}": row for place in ("defaults", "groups", *MONITORS) for key, row in SETTINGS.items()},
 }
 
 
@@ -123,7 +143,8 @@ def document(key: str, value: str) -> tuple[str, str]:
         if section != "groups":
             kind, *path = path
             lines += [f"    {line}" for line in RIGHT[kind] if not line.startswith(f"{path[-1]}:")]
-            lines += [f"    type: {kind}"] if section == "notify" and path != ["type"] else []
+            needs_type = section == "notify" or (kind == "tcp" and path != ["url"])
+            lines += [f"    type: {kind}"] if needs_type and path != ["type"] else []
     elif len(path) > 1:
         lines.append(f"  {path[0]}:")
     indent = "  " * len(lines) if len(lines) < 3 else "    "
@@ -177,7 +198,8 @@ def test_the_manual_tells_the_defaults() -> None:
 
     for key, default in defaults("", json_schema()):
         rows = [line for line in text.splitlines() if line.startswith(("| `", "| `")) and f".{key}` |" in line]
-        assert any(f"`{default}`" in row.split("|")[2] for row in rows), f"{key} is {default} by default"
+        written = str(default).lower() if isinstance(default, bool) else default
+        assert any(f"`{written}`" in row.split("|")[2] for row in rows), f"{key} is {default} by default"
 
 
 def defaults(key: str, schema: dict[str, Any]) -> Iterator[tuple[str, Any]]:
