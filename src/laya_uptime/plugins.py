@@ -16,6 +16,8 @@ _BUILT_IN: dict[str, dict[str, str]] = {
         "ping": "laya_uptime.adapters.checks.ping:PingCheck",
         "python": "laya_uptime.adapters.checks.python:PythonCheck",
         "ws": "laya_uptime.adapters.checks.ws:WsCheck",
+        "tcp": "laya_uptime.adapters.checks.tcp:TcpCheck",
+        "tls": "laya_uptime.adapters.checks.tls:TlsCheck",
     },
     "notifiers": {
         "discord": "laya_uptime.adapters.notifiers.discord:DiscordNotifier",
@@ -30,7 +32,7 @@ _BUILT_IN: dict[str, dict[str, str]] = {
 }
 
 # The scheme of a target picks its check, so that a plain string is a whole monitor.
-SCHEMES = {"http": "http", "https": "http", "ping": "ping", "ws": "ws", "wss": "ws"}
+SCHEMES = {"http": "http", "https": "http", "ping": "ping", "tcp": "tcp", "tls": "tls", "ws": "ws", "wss": "ws"}
 
 # Checks that run what somebody wrote, as the user of the service. A file must say `NAME: { allow: true }` for it.
 GUARDED = frozenset({"exec", "python"})

@@ -143,8 +143,19 @@ class Reach(Protocol):
         """
         ...
 
-    def context(self, *, ca_file: str | None = None, insecure: bool = False) -> ssl.SSLContext:
-        """Return the shared TLS context with these options."""
+    def context(
+        self,
+        *,
+        ca_file: str | None = None,
+        insecure: bool = False,
+        speaks_http: bool = True,
+        admits_weak: bool = False,
+    ) -> ssl.SSLContext:
+        """Return the shared TLS context with these options.
+
+        `speaks_http` offers http/1.1 to the server; `admits_weak` lets weak keys and signatures pass, for a check that
+        judges them itself. Raise OSError where the file of authorities is of no use.
+        """
         ...
 
 

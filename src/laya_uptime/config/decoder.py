@@ -2,7 +2,7 @@
 
 It reads any msgspec struct, so the options of a check or a notifier need nothing but their annotations: text, numbers,
 booleans, `Literal`, enums, lists, mappings, other structs, `Secret`, durations (`timedelta`, with a `Span` beside it),
-sizes (`int` with `Bytes` beside it), assertions, and unions of these. msgspec's own decoder would stop at the first
+sizes (`int` with `Bytes` beside it), assertions, bytes to send (`Payload`), and unions of these. msgspec's own decoder would stop at the first
 mistake and knows no positions. A field of type `... | UnsetType` may be left out but not written empty.
 """
 
@@ -18,6 +18,7 @@ from laya_uptime.config.findings import Findings
 from laya_uptime.config.parts import fields_of
 from laya_uptime.config.quantities import Unfit
 from laya_uptime.config.tree import Mapping, Node, Position, Scalar, Sequence
+from laya_uptime.domain.payload import Payload
 from laya_uptime.domain.secret import Secret
 from laya_uptime.domain.urls import looks_secret, redact
 
@@ -116,6 +117,8 @@ class Decoder:
         except Unfit as unfit:
             raise self._refuse(node, path, unfit) from unfit
         if isinstance(value, Secret) and not node.filled and _tells(key, value.reveal()):
+            self._warn_of_literal(node.at, path)
+        if isinstance(value, Payload) and not node.filled and value.confidential:
             self._warn_of_literal(node.at, path)
         return value
 

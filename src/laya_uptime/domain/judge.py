@@ -17,6 +17,7 @@ against it is gathered, and the worst speaks:
 | a certificate within its warning days | degraded `cert_expiring` |
 | a program that was asked says degraded | degraded `reported_degraded` |
 | a program that was asked says down | down `reported_unhealthy` |
+| a certificate with a weak key or signature | degraded `cert_weak` |
 
 Codes are judged by this table where a document was read or no `expect` is written, and left to the expectations where
 one of them names `status`. Words count in any case.
@@ -26,6 +27,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from laya_uptime.domain.certificates import weakness
 from laya_uptime.domain.health import HEALTH_TYPE, HealthDocument, NoDocument, read
 from laya_uptime.domain.monitor import HealthMode, Rules
 from laya_uptime.domain.reason import Reason
@@ -46,6 +48,7 @@ _SPEAKS_FIRST = (
     Reason.BODY_INVALID,
     Reason.ASSERTION,
     Reason.CERT_EXPIRING,
+    Reason.CERT_WEAK,
 )
 
 
@@ -112,6 +115,8 @@ def _failed(failure: Failure) -> Verdict:
 
 def _document(evidence: Evidence, rules: Rules) -> HealthDocument | NoDocument | None:
     """Return the health document, why there is none, or None where nobody looks for one."""
+    if evidence.status is None and evidence.body is None:
+        return None  # not HTTP: what `defaults` require of a body is not required of what has none
     match rules.health:
         case HealthMode.OFF:
             return None
@@ -216,7 +221,12 @@ def _about_assertions(outcome: Outcome, results: tuple[AssertionResult, ...]) ->
 
 
 def _about_the_certificate(evidence: Evidence, rules: Rules, at: datetime) -> Iterator[_Cause]:
-    if evidence.tls is None or not evidence.tls.chain or rules.cert_warning <= timedelta(0):
+    if evidence.tls is None or not evidence.tls.chain:
+        return
+    weak = weakness(evidence.tls.chain)
+    if weak is not None:
+        yield _Cause(Outcome.DEGRADED, Reason.CERT_WEAK, one_line(weak))
+    if rules.cert_warning <= timedelta(0):
         return
     expires = evidence.tls.chain[0].not_after
     left = expires - at

@@ -7,7 +7,7 @@
 | `phase.dns` `.connect` `.tls` `.send` `.wait` `.read` | how long one step of the last exchange took |
 | `body.PATH` | a value of the JSON body: `body.db.items[0].state`, `body["a key"]`, `body.items[-1]` for the last |
 | `jsonpath("$.x")` | an RFC 9535 query over the JSON body |
-| `text`, `size` | the decoded body, and its bytes after decompression |
+| `text`, `size` | the decoded body, and its bytes after decompression; without a body `text` is what the peer said |
 | `header["Name"]` | a response header, whatever its case; several of one name are joined by ", " |
 | `tls.expires_in` `.version` `.issuer` | time until the server's own certificate expires, "TLSv1.3", the issuer |
 | `dns.rcode` `.answers` | absent wherever the check did not itself ask a name server |
@@ -72,7 +72,9 @@ def _phase(step: str) -> Read:
 
 def _text(observation: Observation) -> object:
     body = observation.evidence.body
-    return ABSENT if body is None else body.text
+    if body is None:
+        return observation.evidence.said or ABSENT
+    return body.text
 
 
 def _size(observation: Observation) -> object:

@@ -22,7 +22,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phases:
-    """How long each step of one exchange took. None: the step was not reached, or not needed."""
+    """How long each step of one exchange took, summed up where it came again. None: not reached, or not needed."""
 
     dns: timedelta | None = None
     connect: timedelta | None = None
@@ -47,6 +47,9 @@ class Certificate:
     not_before: datetime
     not_after: datetime
     fingerprint: str  # SHA-256 of the DER form, lower-case hex
+    key: str = ""  # RSA, EC, Ed25519 or Ed448; empty: another kind, or it could not be read
+    bits: int | None = None  # of the key, where its kind comes in sizes
+    digest: str = ""  # SHA-256, SHA-1, MD5, ...: what its issuer signed; empty: the signature has none, or another
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +135,7 @@ class Evidence:
     redirects: tuple[Hop, ...] = ()
     ping: PingFacts | None = None
     report: ProgramReport | None = None
+    said: str = ""  # what a peer without a body said, capped; other bytes than text as \xHH, dots for secrets
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,18 +39,23 @@ async def never_ends(peer: Peer) -> None:
 
 
 async def tears_away(peer: Peer) -> None:
-    """Reset the connection as soon as the first byte has come."""
-    await peer.receive()
+    """Reset the connection as soon as the first byte has come, or soon where the other side waits for ours."""
+    await _heard(peer)
     peer.reset()
+
+
+async def repeats(peer: Peer) -> None:
+    """Say what was heard, as many servers do with a command that they do not know."""
+    await peer.send(await _heard(peer) or b"?")
 
 
 class CheckContract:
     """Inherit it, and supply `check` and a fixture `via`, the product's own dialer.
 
-    `speaks_first` False: the check waits for the peer before it sends anything.
+    `silent_phase` is the step under way when a peer takes the connection and says nothing.
     """
 
-    speaks_first = True
+    silent_phase = "wait"
 
     def check(self, host: str, port: int, *, secret: str = "") -> Check:
         """Return the check that looks at this place; `secret` goes wherever it can hold a credential."""
@@ -79,14 +84,12 @@ class CheckContract:
 
         assert isinstance(seen, Failure)
         assert seen.reason is Reason.TIMEOUT
-        assert seen.phase in {"tls", "wait", "read"}
+        assert seen.phase == self.silent_phase
         assert seen.evidence.address == "127.0.0.1"
         assert seen.evidence.phases.connect is not None
 
     async def test_a_peer_that_tears_the_connection_away_is_a_reset(self, via: Reach) -> None:
         """Never an exception."""
-        if not self.speaks_first:
-            return
         async with ScriptedTarget(tears_away) as target:
             seen = await self.look(target.port, via)
 
@@ -131,6 +134,22 @@ class CheckContract:
         assert "shop.example" in check.target
         assert CANARY not in check.target
         assert CANARY not in repr(check)
+
+    async def test_no_credential_comes_back_from_a_peer_that_repeats_it(self, via: Reach) -> None:
+        """Neither in what the check says, nor in the evidence that people see."""
+        async with ScriptedTarget(repeats) as target:
+            check = self.check("127.0.0.1", target.port, secret=CANARY)
+            seen = await check.probe(via, timeout=SOON)
+
+        assert CANARY not in repr(seen)
+
+
+async def _heard(peer: Peer) -> bytes:
+    try:
+        async with asyncio.timeout(SOON.total_seconds() / 3):
+            return await peer.receive()
+    except TimeoutError:
+        return b""
 
 
 class LocalCheckContract:

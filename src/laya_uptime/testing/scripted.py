@@ -120,7 +120,14 @@ class NoNetwork:
         del version, trail
         raise Fault(Failure(Reason.UNREACHABLE, f"there is no network to reach {host} through"))
 
-    def context(self, *, ca_file: str | None = None, insecure: bool = False) -> ssl.SSLContext:
+    def context(
+        self,
+        *,
+        ca_file: str | None = None,
+        insecure: bool = False,
+        speaks_http: bool = True,
+        admits_weak: bool = False,
+    ) -> ssl.SSLContext:
         """Return a context that nothing will use."""
-        del insecure
+        del insecure, speaks_http, admits_weak
         return ssl.create_default_context(cafile=ca_file)

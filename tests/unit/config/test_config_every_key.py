@@ -19,6 +19,8 @@ RIGHT = {
     "ping": ["url: ping://a.example"],
     "python": ["type: python", f"call: {Path(__file__)}:keys"],
     "ws": ["url: ws://a.example/"],
+    "tcp": ["host: a.example", "port: 25"],
+    "tls": ["url: tls://a.example"],
     "email": ["to: a@b.example"],
     "webhook": ["url: https://h.example/"],
     "slack": ["webhook: https://h.example/${T}"],
@@ -41,6 +43,14 @@ SETTINGS = {
     "cert_warning": ("14", "the duration 14 has no unit"),
 }
 
+CHECKS = ("exec", "http", "ping", "python", "tcp", "tls", "ws")
+MONITORS = tuple(f"monitors.{check}" for check in CHECKS)
+COMMON = {
+    "name": ("''", "at least 1 characters are needed, got 0"),
+    "type": ("htpp", "no check is called 'htpp'"),
+    "group": ("LAYA", "no group is called 'LAYA'"),
+}
+
 WRONG = {
     "site": ("5", "expected a mapping, got the number 5"),
     "site.name": ("true", "expected text, got true"),
@@ -59,9 +69,6 @@ WRONG = {
     "store": ("90d", "expected a mapping, got text '90d'"),
     "store.retention": ("90d", "expected a mapping, got text '90d'"),
     "store.retention.results": ("1h", "the duration 1h is out of range"),
-    "monitors.http.name": ("''", "at least 1 characters are needed, got 0"),
-    "monitors.http.type": ("htpp", "no check is called 'htpp'"),
-    "monitors.http.group": ("LAYA", "no group is called 'LAYA'"),
     "monitors.http.url": ("htpp://a.example/", "no check is called 'htpp'"),
     "monitors.http.method": ("gett", "expected GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS, got text 'gett'"),
     "monitors.http.headers": ("X-Id", "expected a mapping, got text 'X-Id'"),
@@ -87,6 +94,18 @@ WRONG = {
     "exec.allow": ("'yes'", "expected true or false, got text 'yes'"),
     "python": ("true", "expected a mapping, got true"),
     "python.allow": ("'yes'", "expected true or false, got text 'yes'"),
+    "monitors.tcp.url": ("smtp://a.example", "no check is called 'smtp'"),
+    "monitors.tcp.host": ("'a b'", "`host`"),
+    "monitors.tcp.port": ("70000", "expected a whole number from 1 to 65535, got the number 70000"),
+    "monitors.tcp.tls": ("starttls", "expected true or false, got text 'starttls'"),
+    "monitors.tcp.ca_file": ("5", "expected text, got the number 5"),
+    "monitors.tcp.server_name": ("'a b'", "`server_name`"),
+    "monitors.tcp.dialogue": ("PING", "expected a list, got text 'PING'"),
+    "monitors.tls.url": ("tls://a.example/x", "the URL has a path or a query"),
+    "monitors.tls.ca_file": ("5", "expected text, got the number 5"),
+    "monitors.tls.server_name": ("'a b'", "`server_name`"),
+    "monitors.tls.starttls": ("smpt", "expected smtp, imap, pop3, ftp or postgres, got text 'smpt'"),
+    "monitors.tls.min_version": ("1.1", "expected 1.2 or 1.3, got the number 1.1"),
     "notify.email.type": ("emial", "no notifier is called 'emial'"),
     "notify.email.title": ('"a\\nb"', "text 'a\\nb' is not in the form that is needed"),
     "notify.email.to": ("nobody", "`to`"),
@@ -113,17 +132,8 @@ WRONG = {
     "notify.pagerduty.title": ("5", "expected text, got the number 5"),
     "notify.pagerduty.routing_key": ("'a b'", "`routing_key`"),
     "notify.pagerduty.url": ("h.example", "`url`"),
-    **{f"{place}.{key}": row for place in ("defaults", "groups", "monitors.http") for key, row in SETTINGS.items()},
-    **{
-        f"monitors.{kind}.{key}": row
-        for kind in ("exec", "ping", "python", "ws")
-        for key, row in {
-            **SETTINGS,
-            "name": ("''", "at least 1 characters are needed, got 0"),
-            "type": ("htpp", "no check is called 'htpp'"),
-            "group": ("LAYA", "no group is called 'LAYA'"),
-        }.items()
-    },
+    **{f"monitors.{check}.{key}": row for check in CHECKS for key, row in COMMON.items()},
+    **{f"{place}.{key}": row for place in ("defaults", "groups", *MONITORS) for key, row in SETTINGS.items()},
 }
 
 
@@ -159,8 +169,9 @@ def document(key: str, value: str) -> tuple[str, str]:
         if section != "groups":
             kind, *path = path
             lines += [f"    {line}" for line in RIGHT[kind] if not line.startswith(f"{path[-1]}:")]
-            lines += [f"    type: {kind}"] if section == "notify" and path != ["type"] else []
             lines[:0] = [ALLOWED[kind]] if kind in ALLOWED else []
+            needs_type = section == "notify" or (kind == "tcp" and path != ["url"])
+            lines += [f"    type: {kind}"] if needs_type and path != ["type"] else []
     elif len(path) > 1:
         lines.append(f"  {path[0]}:")
     indent = "    " if key.count(".") > 1 and section in {"monitors", "notify"} else "  " * len(lines)
@@ -216,6 +227,8 @@ def test_the_manual_tells_the_defaults() -> None:
         rows = [line for line in text.splitlines() if line.startswith(("| `", "| `")) and f".{key}` |" in line]
         shown = str(default).lower() if isinstance(default, bool) else default
         assert any(f"`{shown}`" in row.split("|")[2] for row in rows), f"{key} is {default} by default"
+        written = str(default).lower() if isinstance(default, bool) else default
+        assert any(f"`{written}`" in row.split("|")[2] for row in rows), f"{key} is {default} by default"
 
 
 def defaults(key: str, schema: dict[str, Any]) -> Iterator[tuple[str, Any]]:

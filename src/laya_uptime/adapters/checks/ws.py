@@ -24,8 +24,9 @@ from websockets.uri import WebSocketURI
 
 from laya_uptime.adapters.net import wire
 from laya_uptime.adapters.net.document import read_body
+from laya_uptime.adapters.net.exchange import trusted
 from laya_uptime.adapters.net.faults import fault, words
-from laya_uptime.adapters.net.http1 import LARGEST_BODY, shown_header, tls_context
+from laya_uptime.adapters.net.http1 import LARGEST_BODY, shown_header
 from laya_uptime.adapters.net.trail import ExchangeTrail
 from laya_uptime.domain.reason import Reason
 from laya_uptime.domain.result import Answer, Evidence, Failure, Seen
@@ -122,7 +123,9 @@ class _Talk:
 
     async def go(self) -> Seen:
         try:
-            context = tls_context(self._via, self._check.ca_file, self._trail) if self._url.scheme == "https" else None
+            context = (
+                trusted(self._via, self._trail, ca_file=self._check.ca_file) if self._url.scheme == "https" else None
+            )
             connection = await self._via.connect(
                 self._url.host, self._url.port, purpose=Purpose.CHECK, explicit=True, trail=self._trail
             )

@@ -92,9 +92,16 @@ class GuardedDialer:
         self._is_online = is_online
         self._contexts = Contexts()
 
-    def context(self, *, ca_file: str | None = None, insecure: bool = False) -> ssl.SSLContext:
+    def context(
+        self,
+        *,
+        ca_file: str | None = None,
+        insecure: bool = False,
+        speaks_http: bool = True,
+        admits_weak: bool = False,
+    ) -> ssl.SSLContext:
         """Return the shared TLS context with these options. Raise OSError where the file of authorities is of no use."""
-        return self._contexts.get(ca_file=ca_file, insecure=insecure)
+        return self._contexts.get(ca_file=ca_file, insecure=insecure, speaks_http=speaks_http, admits_weak=admits_weak)
 
     async def connect(
         self, host: str, port: int, *, purpose: Purpose, explicit: bool = False, trail: Trail | None = None

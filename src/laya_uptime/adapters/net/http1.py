@@ -14,6 +14,7 @@ import httptools
 
 from laya_uptime.adapters.net import wire
 from laya_uptime.adapters.net.content import Decoder, NotDecodable, Overflow
+from laya_uptime.adapters.net.exchange import trusted
 from laya_uptime.adapters.net.faults import fault, from_os_error
 from laya_uptime.adapters.net.trail import ExchangeTrail
 from laya_uptime.domain.reason import Reason
@@ -81,7 +82,7 @@ async def request(
     try:
         if purpose is Purpose.NOTIFICATION:
             fp("delivery.before_connect")
-        context = tls_context(via, ca_file, trail) if url.scheme == "https" else None
+        context = trusted(via, trail, ca_file=ca_file) if url.scheme == "https" else None
         connection = await via.connect(url.host, url.port, purpose=purpose, explicit=explicit, trail=trail)
         if context is not None:
             await connection.start_tls(context, url.host)
@@ -96,15 +97,6 @@ async def request(
         if connection is not None:
             connection.close()
     return answer.response()
-
-
-def tls_context(via: Reach, ca_file: str | None, trail: ExchangeTrail) -> ssl.SSLContext:
-    """Return the shared context. Raise `Fault`, INTERNAL, where the file of authorities is of no use."""
-    try:
-        return via.context(ca_file=ca_file)
-    except OSError as error:
-        cause = "cannot be read" if isinstance(error, FileNotFoundError | PermissionError) else "holds no certificate"
-        raise fault(Reason.INTERNAL, f"the file of certificate authorities {cause}", trail.evidence()) from error
 
 
 async def _send(connection: Connection, head: bytes, body: bytes, trail: ExchangeTrail, *, in_halves: bool) -> None:
