@@ -12,7 +12,13 @@ GROUPS = ("checks", "notifiers", "stores")
 _BUILT_IN: dict[str, dict[str, str]] = {
     "checks": {
         "dns": "laya_uptime.adapters.checks.dns:DnsCheck",
+        "exec": "laya_uptime.adapters.checks.exec:ExecCheck",
         "http": "laya_uptime.adapters.checks.http:HttpCheck",
+        "ping": "laya_uptime.adapters.checks.ping:PingCheck",
+        "python": "laya_uptime.adapters.checks.python:PythonCheck",
+        "ws": "laya_uptime.adapters.checks.ws:WsCheck",
+        "tcp": "laya_uptime.adapters.checks.tcp:TcpCheck",
+        "tls": "laya_uptime.adapters.checks.tls:TlsCheck",
     },
     "notifiers": {
         "discord": "laya_uptime.adapters.notifiers.discord:DiscordNotifier",
@@ -27,7 +33,19 @@ _BUILT_IN: dict[str, dict[str, str]] = {
 }
 
 # The scheme of a target picks its check, so that a plain string is a whole monitor.
-SCHEMES = {"dns": "dns", "http": "http", "https": "http"}
+SCHEMES = {
+    "dns": "dns",
+    "http": "http",
+    "https": "http",
+    "ping": "ping",
+    "tcp": "tcp",
+    "tls": "tls",
+    "ws": "ws",
+    "wss": "ws",
+}
+
+# Checks that run what somebody wrote, as the user of the service. A file must say `NAME: { allow: true }` for it.
+GUARDED = frozenset({"exec", "python"})
 
 
 def names(group: str) -> list[str]:
@@ -37,7 +55,7 @@ def names(group: str) -> list[str]:
 
 def schemes() -> list[str]:
     """Return every scheme that `check_for` knows, sorted."""
-    return sorted(SCHEMES.keys() | {name for name in names("checks") if name not in SCHEMES.values()})
+    return sorted(SCHEMES.keys() | {name for name in names("checks") if name not in _BUILT_IN["checks"]})
 
 
 def check_for(scheme: str) -> str | None:

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
 
 from laya_uptime.domain.alert import Alert, Statistics
 from laya_uptime.domain.change import Attempt, Change, Memory
@@ -159,8 +160,38 @@ class Reach(Protocol):
         """
         ...
 
-    def context(self, *, ca_file: str | None = None, insecure: bool = False) -> ssl.SSLContext:
-        """Return the shared TLS context with these options."""
+    async def echo(
+        self, host: str, *, version: Literal[4, 6] | None = None, trail: Trail | None = None
+    ) -> socket.socket:
+        """Resolve, vet, and return a connected, non-blocking ICMP socket on which nothing was sent yet.
+
+        `version` None: whichever IP version comes first for the name and has a route. Raise `Fault` as `connect` does;
+        it is INTERNAL, with the remedy, where the system does not give such a socket to this user.
+        """
+        ...
+
+    def context(
+        self,
+        *,
+        ca_file: str | None = None,
+        insecure: bool = False,
+        speaks_http: bool = True,
+        admits_weak: bool = False,
+    ) -> ssl.SSLContext:
+        """Return the shared TLS context with these options.
+
+        `speaks_http` offers http/1.1 to the server; `admits_weak` lets weak keys and signatures pass, for a check that
+        judges them itself. Raise OSError where the file of authorities is of no use.
+        """
+        ...
+
+
+@runtime_checkable
+class Placed(Protocol):
+    """Options that name files of the person's: in a configuration file, relative paths count from its directory."""
+
+    def placed(self, directory: Path) -> "Check":
+        """Return the check with its paths made absolute. Raise ValueError where a file that must be there is not."""
         ...
 
 

@@ -53,6 +53,16 @@ def test_check_shows_all_it_saw(laya: Installation, services: Services) -> None:
         assert re.search(rf"^  {phase} +\d+\.\d ms +█+$", told, re.MULTILINE)
 
 
+def test_check_takes_every_scheme(laya: Installation, services: Services) -> None:
+    host = services.url("ai-service", "").removeprefix("http://").rstrip("/")
+
+    tcp, tls = (laya.run("check", f"{scheme}://{host}") for scheme in ("tcp", "tls"))
+
+    assert (tcp.code, tcp.err, tls.code, tls.err) == (0, "", 1, "")
+    assert re.match(rf"✓ {host} up \d+ ms\n  tcp://{host}\n  connected to 127.0.0.1\n  connect +", tcp.out)
+    assert re.match(rf"✗ {host} down \d+ ms: .*\n  tls://{host}\n  reason: tls_handshake\n", tls.out)
+
+
 @pytest.mark.parametrize(
     ("words", "code", "reason"),
     [
@@ -131,7 +141,8 @@ def test_check_keeps_its_timeout(laya: Installation, services: Services) -> None
     [
         (("",), "scheme"),
         (("nope",), "'nope' does not begin with a scheme"),
-        (("tcp://127.0.0.1:1",), "no check is called 'tcp'"),
+        (("gopher://127.0.0.1:1",), "no check is called 'gopher'"),
+        (("tcp://127.0.0.1",), "it must be of the form tcp://host:port"),
         (("http://",), "the host name has an empty part"),
         (("http://127.0.0.1:1/", "--timeout", "5"), "has no unit"),
         (("http://127.0.0.1:1/", "--health", "maybe"), "expected required, auto or off"),
@@ -429,7 +440,7 @@ def test_doctor_finds_nothing_wrong_here_and_leaves_nothing(laya: Installation) 
 
     assert (ended.code, ended.err, as_json.code) == (0, "", 0)
     names = [each["name"] for each in read(as_json)]
-    assert names == ["SQLite", "data directory", "disk", "write speed", "certificates", "names"]
+    assert names == ["SQLite", "clock", "data directory", "disk", "write speed", "certificates", "names", "pings"]
     assert all(each.keys() == {"name", "good", "what", "remedy"} for each in read(as_json))
     assert [re.match(r"[✓▲✗] ([\w ]+): ", line)[1] for line in ended.out.splitlines()] == names  # type: ignore[index]
     assert not laya.data.exists()

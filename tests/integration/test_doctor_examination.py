@@ -53,7 +53,7 @@ async def beat(directory: Path, *, ago: timedelta = timedelta(0)) -> Path:
 def test_everything_is_examined_in_one_order(place: Path) -> None:
     names = [finding.name for finding in examined(place)]
 
-    assert names == ["SQLite", "clock", "data directory", "disk", "write speed", "certificates", "names"]
+    assert names == ["SQLite", "clock", "data directory", "disk", "write speed", "certificates", "names", "pings"]
 
 
 async def test_the_heartbeats_of_the_service_and_of_the_drop_in_are_examined(place: Path) -> None:
@@ -91,11 +91,19 @@ def test_what_is_not_good_has_a_sentence_and_a_remedy(place: Path, monkeypatch: 
     monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 40, 1))
     monkeypatch.setattr(examination, "_LOW", 1 << 62)
     monkeypatch.setattr(examination, "_SLOW_SYNC_MS", 0.0)
+    monkeypatch.setattr(examination, "why_not", lambda: "this user may not send pings; run: sysctl")
     (place / FILE).write_text("no database", encoding="utf-8")
 
     findings = [finding for finding in examined(place) if finding.good is not True]
 
-    assert {finding.name for finding in findings} == {"SQLite", "data directory", "disk", "write speed", "heartbeat"}
+    assert {finding.name for finding in findings} == {
+        "SQLite",
+        "data directory",
+        "disk",
+        "write speed",
+        "pings",
+        "heartbeat",
+    }
     assert all(finding.what.endswith(".") and finding.remedy for finding in findings)
 
 

@@ -13,10 +13,22 @@ from laya_uptime.domain.incident import Followed, Incident
 from laya_uptime.domain.judge import judge
 from laya_uptime.domain.monitor import HealthMode, Monitor, Rules
 from laya_uptime.domain.reason import Reason
-from laya_uptime.domain.result import Answer, Body, Component, Evidence, Failure, Outcome, Result, Seen, Verdict
+from laya_uptime.domain.result import (
+    Answer,
+    Body,
+    Component,
+    Evidence,
+    Failure,
+    Outcome,
+    Result,
+    Seen,
+    TlsFacts,
+    Verdict,
+)
 from laya_uptime.domain.status import Status, fresh
 from laya_uptime.ports import Round
 from laya_uptime.testing import NOON, RecordingNotifier, a_channel, a_monitor, a_probe, an_alert_due, an_incident
+from laya_uptime.testing.observations import a_certificate
 
 MS = timedelta(milliseconds=1)
 AI_SERVICE = a_monitor("ai-service", name="AI Service", rules=Rules(health=HealthMode.REQUIRED))
@@ -89,6 +101,21 @@ def test_a_degraded_service_is_a_warning_and_its_cause_is_told_once(said: Said, 
 
     line = ("WARNING", f"⚠ AI Service: degraded ({code}) - 120ms")
     assert said == [line, ("WARNING", "   AI Service: the body says degraded"), line, line]
+
+
+def test_what_has_no_code_shows_none(said: Said) -> None:
+    monitor = a_monitor("mail", name="Mail")
+    expiring = a_certificate(NOON)
+    degraded = seen(Answer(Evidence(tls=TlsFacts(chain=(expiring,)))), monitor=monitor)
+    otherwise = seen(Failure(Reason.ASSERTION, 'expected "^220 ", actual "421 busy"'), monitor=monitor)
+
+    Console().round_done(a_round(degraded, monitor=monitor))
+    Console().round_done(a_round(otherwise, monitor=monitor))
+
+    assert [line for _, line in said if not line.startswith(" ")] == [
+        "⚠ Mail: degraded - 42ms",
+        '✗ Mail: Invalid response - expected "^220 ", actual "421 busy" - 42ms',
+    ]
 
 
 def test_a_service_unhealthy_by_its_own_word_is_a_warning_and_counts_as_a_failure(said: Said) -> None:

@@ -208,6 +208,13 @@ def test_off_never_looks(content_type: str) -> None:
     )
 
 
+@pytest.mark.parametrize("health", HealthMode)
+def test_what_is_not_http_has_no_document_to_miss(health: HealthMode) -> None:
+    spoken = an_observation(Answer(Evidence(said="220 hello")))
+
+    assert says(judge(spoken, rules(health=health, path=True))) == (UP, "up", None)
+
+
 @pytest.mark.parametrize("reason", [reason for reason in Reason if not reason.is_ours])
 def test_a_failure_is_down_with_its_own_reason(reason: Reason) -> None:
     verdict = judge(a_failure(reason, "Connection refused"), rules(expect="status == 200"))

@@ -119,6 +119,7 @@ def check_line(monitor: Monitor, result: Result) -> tuple[int, str]:
     code = observation.evidence.status
     shown = f" ({code})" if code is not None else ""
     took = f"{round(observation.elapsed / _MS)}ms"
+    shown = f" ({code})" if code is not None else ""
     match verdict.outcome:
         case Outcome.UP:
             return logging.INFO, f"✓ {name}: {verdict.label}{shown} - {took}"
@@ -141,6 +142,8 @@ def _failure_line(monitor: Monitor, verdict: Verdict, code: int | None, took: st
         return logging.ERROR, f"✗ {name}: HTTP {code} - {took}"
     if verdict.reason in _INVALID and code is not None:
         return logging.ERROR, f"✗ {name}: Invalid response - {cause} ({code}) - {took}"
+    if verdict.reason is Reason.ASSERTION:  # of what has no codes, but spoke
+        return logging.ERROR, f"✗ {name}: Invalid response - {cause} - {took}"
     return logging.ERROR, f"✗ {name}: Connection failed - {cause}"
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from laya_uptime.adapters.net.icmp import why_not
 from laya_uptime.adapters.stores.sqlite import FILE
 from laya_uptime.ports import Clock
 
@@ -40,6 +41,7 @@ def examine(directory: Path, clock: Clock) -> Iterator[Finding]:
     yield _speed(directory, clock)
     yield _certificates()
     yield _names()
+    yield _pings()
     for database in (directory / FILE, directory / "watch" / FILE):
         if database.exists():
             yield heartbeat(database, clock)
@@ -140,6 +142,14 @@ def _names() -> Finding:
     except OSError as error:
         return Finding("names", False, f"localhost does not resolve: {error.strerror}.", "Look at /etc/hosts.")
     return Finding("names", True, f"localhost is {', '.join(sorted(found))}")
+
+
+def _pings() -> Finding:
+    why = why_not()
+    if why is None:
+        return Finding("pings", True, "may be sent")
+    remedy = "Until then checks of type ping are unknown; nothing else needs it."
+    return Finding("pings", None, f"{why}.", remedy)
 
 
 def _nearest(path: Path) -> Path:

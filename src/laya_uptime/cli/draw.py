@@ -2,14 +2,17 @@
 
 from datetime import datetime, timedelta
 
+from laya_uptime.domain.certificates import key_words
 from laya_uptime.domain.monitor import Monitor
-from laya_uptime.domain.result import DnsFacts, Evidence, Outcome, Result, TlsFacts
+from laya_uptime.domain.result import DnsFacts, Evidence, Outcome, PingFacts, ProgramReport, Result, TlsFacts
 from laya_uptime.domain.text import cut, one_line
 
 SIGNS = {Outcome.UP: "✓", Outcome.DEGRADED: "▲", Outcome.DOWN: "✗", Outcome.UNKNOWN: "?"}
 _BAR = 40
 _MOST_ANSWERS = 20  # of a name server
 _ANSWER = 160
+_MOST_SAID = 10  # lines of what a peer said
+_LONGEST_SAID = 200
 _MS = timedelta(milliseconds=1)
 
 
@@ -44,7 +47,10 @@ def waterfall(monitor: Monitor, result: Result) -> str:
     lines += _addresses(evidence)
     lines += [f"  redirect {hop.status}: {hop.url} -> {hop.location}" for hop in evidence.redirects]
     lines += _bars(evidence)
+    lines += _echoes(evidence.ping) if evidence.ping else []
+    lines += _reported(evidence.report) if evidence.report else []
     lines += _certificate(evidence.tls, result.observation.at) if evidence.tls else []
+    lines += _said(evidence.said)
     lines += [
         f"  {SIGNS[part.outcome]} {part.name}: {part.word}{f', {part.message}' if part.message else ''}"
         for part in verdict.components
@@ -87,6 +93,19 @@ def _bars(evidence: Evidence) -> list[str]:
     return lines
 
 
+def _echoes(ping: PingFacts) -> list[str]:
+    lines = [f"  echoes answered: {len(ping.rtts)} of {ping.sent}, {ping.loss:g} % lost"]
+    if ping.rtt is not None:
+        least, median, most = (rtt / _MS for rtt in (min(ping.rtts), ping.rtt, max(ping.rtts)))
+        lines.append(f"  round trip {least:.2f} / {median:.2f} / {most:.2f} ms (least / median / most)")
+    return lines
+
+
+def _reported(report: ProgramReport) -> list[str]:
+    lines = [f"  says: {cut(one_line(report.text), 200)}"] if report.text else []
+    return [*lines, *(f"  {one_line(name)} = {value:g}" for name, value in report.figures)]
+
+
 def _certificate(tls: TlsFacts, at: datetime) -> list[str]:
     lines = [f"  {tls.version} {tls.cipher}"] if tls.version else []
     if tls.fault:
@@ -95,5 +114,15 @@ def _certificate(tls: TlsFacts, at: datetime) -> list[str]:
         left = (certificate.not_after - at).days
         head = "certificate" if place == 0 else "issued by"
         days = f"{left} days left" if left >= 0 else f"expired {-left} days ago"
-        lines.append(f"  {head}: {one_line(certificate.subject)}, until {certificate.not_after:%Y-%m-%d} ({days})")
+        strength = ", ".join(filter(None, (key_words(certificate), certificate.digest)))
+        lines.append(
+            f"  {head}: {one_line(certificate.subject)}, until {certificate.not_after:%Y-%m-%d} ({days})"
+            + (f", {strength}" if strength else "")
+        )
     return lines
+
+
+def _said(said: str) -> list[str]:
+    lines = [one_line(line) for line in said.splitlines()]
+    more = [f"  and {count(len(lines) - _MOST_SAID, 'line')} more"] if len(lines) > _MOST_SAID else []
+    return [f"  said: {cut(line, _LONGEST_SAID)}" for line in lines[:_MOST_SAID] if line] + more

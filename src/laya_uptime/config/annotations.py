@@ -12,6 +12,7 @@ import msgspec
 from laya_uptime.config import explain
 from laya_uptime.config.quantities import Bytes
 from laya_uptime.domain.assertion import Assertion
+from laya_uptime.domain.payload import Payload
 from laya_uptime.domain.secret import Secret
 
 # An annotation is any object: a class, a union, an alias with arguments.
@@ -20,6 +21,7 @@ Annotation = Any
 _WORDS: dict[object, str] = {
     str: "text",
     Secret: "text",
+    Payload: "text",
     int: "a whole number",
     float: "a number",
     bool: "true or false",

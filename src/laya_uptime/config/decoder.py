@@ -2,12 +2,12 @@
 
 It reads any msgspec struct, so the options of a check or a notifier need nothing but their annotations: text, numbers,
 booleans, `Literal`, enums, lists, mappings, other structs, `Secret`, durations (`timedelta`, with a `Span` beside it),
-sizes (`int` with `Bytes` beside it), assertions, and unions of these. msgspec's own decoder would stop at the first
+sizes (`int` with `Bytes` beside it), assertions, bytes to send (`Payload`), and unions of these. msgspec's own decoder would stop at the first
 mistake and knows no positions. A field of type `... | UnsetType` may be left out but not written empty.
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import TypeVar
 
 import msgspec
@@ -18,10 +18,12 @@ from laya_uptime.config.findings import Findings
 from laya_uptime.config.parts import fields_of
 from laya_uptime.config.quantities import Unfit
 from laya_uptime.config.tree import Mapping, Node, Position, Scalar, Sequence
+from laya_uptime.domain.payload import Payload
 from laya_uptime.domain.secret import Secret
 from laya_uptime.domain.urls import looks_secret, redact
 
 S = TypeVar("S", bound=msgspec.Struct)
+T = TypeVar("T")
 
 # Most URLs and most headers may be read by everyone, so a literal one is no reason to warn.
 _HARMLESS = ""
@@ -68,8 +70,12 @@ class Decoder:
                 )
         if refused:
             raise Refused
+        return self.made(lambda: kind(**values), mapping, path)
+
+    def made(self, make: Callable[[], T], mapping: Mapping, path: str) -> T:
+        """Return what `make` makes of a mapping. Raise Refused where it raises ValueError, after reporting that."""
         try:
-            return kind(**values)
+            return make()
         except ValueError as error:
             self._findings.problem(_blamed(str(error), mapping), explain.about(path, str(error)))
             raise Refused from error
@@ -111,6 +117,8 @@ class Decoder:
         except Unfit as unfit:
             raise self._refuse(node, path, unfit) from unfit
         if isinstance(value, Secret) and not node.filled and _tells(key, value.reveal()):
+            self._warn_of_literal(node.at, path)
+        if isinstance(value, Payload) and not node.filled and value.confidential:
             self._warn_of_literal(node.at, path)
         return value
 

@@ -23,8 +23,10 @@ from laya_uptime.config.annotations import (
 )
 from laya_uptime.config.quantities import DURATION, SIZE, WHOLE_SECONDS, Bytes, Span, size_written, written
 from laya_uptime.config.schema import ChannelKeys, MonitorKeys, Sections, Settings
+from laya_uptime.config.yaml import read_plain
 from laya_uptime.domain.assertion import Assertion
 from laya_uptime.domain.monitor import Monitor
+from laya_uptime.domain.payload import Payload
 from laya_uptime.domain.secret import Secret
 
 Json = dict[str, Any]
@@ -76,17 +78,12 @@ def _monitors() -> list[Json]:
         own = _struct(kind)
         properties = {**own["properties"], **common["properties"], "type": {"const": name}}
         required = [key for key in own.get("required", []) if key not in common["properties"]]
+        one = {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
         if "url" not in own["properties"]:  # there is no scheme that could tell the check
             required.append("type")
-        schema: Json = {
-            "type": "object",
-            "properties": properties,
-            "required": required,
-            "additionalProperties": False,
-        }
-        if "url" in own["properties"] and "url" not in required:
-            schema["anyOf"] = [{"required": ["url"]}, {"required": ["type"]}]
-        found.append(schema)
+        elif "url" not in required:
+            one["anyOf"] = [{"required": ["url"]}, {"required": ["type"]}]
+        found.append(one)
     return found
 
 
@@ -156,7 +153,8 @@ def _one(kind: Annotation) -> Json:
     inner, marks = bare(kind)
     schema: Json
     if (words := words_of(kind)) is not None:
-        schema = {"anyOf": [{"enum": words}, _ASKED_FOR]}
+        numbers = [number for word in words if isinstance(number := read_plain(str(word)), float)]
+        schema = {"anyOf": [{"enum": [*words, *numbers]}, _ASKED_FOR]}
     elif (item := item_of(kind)) is not None:
         schema = {"type": "array", "items": _annotation(item)}
         for meta in metas(marks):
@@ -192,7 +190,7 @@ def _leaf(inner: object, marks: tuple[object, ...]) -> Json:
             number |= {word: limit for word, name in bounds.items() if (limit := getattr(meta, name)) is not None}
         return {"anyOf": [number, _ASKED_FOR]}
     text: Json = {"type": "string"}
-    if inner is Secret:
+    if inner in {Secret, Payload}:
         text["writeOnly"] = True
     if inner is Assertion:
         text["examples"] = ["status == 200"]

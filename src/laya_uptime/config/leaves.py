@@ -15,6 +15,7 @@ from laya_uptime.config.quantities import Bytes, Span, Unfit
 from laya_uptime.config.tree import Plain, Scalar
 from laya_uptime.config.yaml import read_plain
 from laya_uptime.domain.assertion import Assertion, ExpressionError, parse
+from laya_uptime.domain.payload import Payload, of_pieces
 from laya_uptime.domain.secret import Secret
 
 _ANY_SPAN = Span(timedelta(0), timedelta(days=36500))
@@ -49,7 +50,7 @@ def read(scalar: Scalar, kind: Annotation) -> object:
 
 def mismatch(scalar: Scalar, kind: Annotation) -> Unfit:
     """Return "expected a whole number, got text 'x'" with a hint, ready to be raised."""
-    hidden = bare(kind)[0] is Secret
+    hidden = bare(kind)[0] in {Secret, Payload}
     expected = wanted(kind)
     remedy = ""
     if expected.startswith("text") and not isinstance(scalar.value, str):
@@ -65,6 +66,8 @@ def _word(scalar: Scalar, kind: Annotation) -> object:
     values: list[Plain] = [scalar.value]
     if scalar.filled and isinstance(scalar.value, str):
         values.append(read_plain(scalar.value))
+    elif isinstance(scalar.value, float):
+        values.append(scalar.shown)  # `1.2` is the version that it looks like
     for word in words:
         if any(type(value) is type(word) and value == word for value in values):
             inner, _ = bare(kind)
@@ -84,6 +87,15 @@ def _secret(scalar: Scalar) -> Secret:
     if not isinstance(scalar.value, str):
         raise mismatch(scalar, Secret)
     return Secret(scalar.value)
+
+
+def _payload(scalar: Scalar) -> Payload:
+    if not isinstance(scalar.value, str):
+        raise mismatch(scalar, Payload)
+    try:
+        return of_pieces(scalar.pieces or [(scalar.value, False)])
+    except ValueError as error:
+        raise Unfit(str(error)) from error
 
 
 def _assertion(scalar: Scalar) -> Assertion:
@@ -152,6 +164,7 @@ def _shown(scalar: Scalar) -> str:
 _READERS: dict[object, Callable[[Scalar], object]] = {
     timedelta: _duration,
     Secret: _secret,
+    Payload: _payload,
     Assertion: _assertion,
     zoneinfo.ZoneInfo: _zone,
 }

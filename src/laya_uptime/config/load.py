@@ -19,6 +19,7 @@ from laya_uptime.config.parts import fields_of
 from laya_uptime.config.schema import FREE_SECTIONS, Sections, Settings
 from laya_uptime.config.tree import Mapping, Node, Position, Scalar, Sequence
 from laya_uptime.domain.egress import EgressPolicy
+from laya_uptime.plugins import GUARDED
 
 VARIABLE = "LAYA_UPTIME_CONFIG"
 
@@ -145,7 +146,14 @@ class _Reading:
                 groups[key] = None
         node: Node | None = root.get("defaults")
         defaults = Layer(sections.defaults, node if isinstance(node, Mapping) else Mapping(at=root.at), "defaults")
-        return Monitors(self._decoder, self._findings, defaults=defaults, groups=groups)
+        return Monitors(
+            self._decoder,
+            self._findings,
+            defaults=defaults,
+            groups=groups,
+            allowed=frozenset(name for name in GUARDED if getattr(sections, name).allow),
+            directory=Path(self._source).absolute().parent,
+        )
 
     def _egress(self, root: Mapping) -> EgressPolicy:
         """Return the policy. Each entry is read on its own, so that each mistake has its own place."""

@@ -6,6 +6,7 @@ then from `defaults`, then from the program.
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -23,7 +24,7 @@ from laya_uptime.config.schema import MonitorKeys
 from laya_uptime.config.tree import Entry, Mapping, Scalar
 from laya_uptime.domain.health import path_names_health
 from laya_uptime.domain.urls import redact
-from laya_uptime.ports import Check, Watched
+from laya_uptime.ports import Check, Placed, Watched
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _EXAMPLE = "Write its URL, for example https://example.org/health."
@@ -33,13 +34,25 @@ class Monitors:
     """Reads every monitor of one file. What is wrong goes to the findings; a monitor with a mistake is left out."""
 
     def __init__(
-        self, decoder: Decoder, findings: Findings, *, defaults: Layer, groups: dict[str, Layer | None]
+        self,
+        decoder: Decoder,
+        findings: Findings,
+        *,
+        defaults: Layer,
+        groups: dict[str, Layer | None],
+        allowed: frozenset[str],
+        directory: Path,
     ) -> None:
-        """Take the layers below the monitors. A group that is None has a mistake of its own, already reported."""
+        """Take the layers below the monitors. A group that is None has a mistake of its own, already reported.
+
+        `allowed`: guarded checks that the file may use. `directory`: where relative paths count from.
+        """
         self._decoder = decoder
         self._findings = findings
         self._defaults = defaults
         self._groups = groups
+        self._allowed = allowed
+        self._directory = directory
 
     def read(self, section: Mapping) -> Iterator[Watched]:
         """Yield the monitors that can be used, in the order in which they are written."""
@@ -93,16 +106,24 @@ class Monitors:
             return None
         own = set(option_keys(kind)) - set(option_keys(MonitorKeys))
         options = {key: entry for key, entry in node.entries.items() if key in own}
+        written = Mapping(at=node.at, entries=options)
         try:
-            return cast("Check", self._decoder.struct(Mapping(at=node.at, entries=options), kind, path))
+            check = self._decoder.struct(written, kind, path)
+            if isinstance(check, Placed):
+                return self._decoder.made(lambda: check.placed(self._directory), written, path)
         except Refused:
             return None
+        return cast("Check", check)
 
     def _kind(self, node: Mapping, path: str) -> type[msgspec.Struct] | None:
         """Return the options struct of the check that is asked for, by `type` or by the scheme of `url`."""
         named = node.get("type")
         if named is not None:
             if isinstance(named, Scalar) and isinstance(named.value, str) and not named.broken:
+                if named.value in plugins.GUARDED - self._allowed:
+                    what = f"{path}: this file does not allow checks of type {named.value}, which run programs"
+                    self._findings.problem(named.at, what, f"Write {named.value}: {{ allow: true }} beside monitors:.")
+                    return None
                 return part_class("checks", named, path, self._findings)
             return None  # reading `type` reports it
         url = node.get("url")

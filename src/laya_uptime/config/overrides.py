@@ -19,6 +19,7 @@ from laya_uptime.config.parts import fields_of
 from laya_uptime.config.schema import Sections
 from laya_uptime.config.tree import Entry, Mapping, Node, Position, Scalar, Sequence
 from laya_uptime.domain.secret import Secret
+from laya_uptime.plugins import GUARDED
 
 PREFIX = "LAYA_UPTIME_"
 
@@ -28,7 +29,9 @@ _KUBERNETES = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_\d+_.*)?)")
 
 def settings() -> dict[str, tuple[tuple[str, ...], Annotation]]:
     """Return each variable with the path of keys that it speaks over and what that takes."""
-    return {PREFIX + "_".join(path).upper(): (path, kind) for path, kind in _leaves(Sections, ())}
+    found = {PREFIX + "_".join(path).upper(): (path, kind) for path, kind in _leaves(Sections, ())}
+    # What the file may run is for the file alone to say.
+    return {variable: leaf for variable, leaf in found.items() if leaf[0][0] not in GUARDED}
 
 
 def _leaves(kind: type[msgspec.Struct], path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Annotation]]:

@@ -111,6 +111,12 @@ class Store(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     retention: Retention = Retention()
 
 
+class Permission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whether checks of this type may run what the file names, as the user of the service."""
+
+    allow: Annotated[bool, Meta(description="Whether checks of this type may be used.")] = False
+
+
 class Sections(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The sections with a fixed set of keys. Beside them stand FREE_SECTIONS."""
 
@@ -119,6 +125,8 @@ class Sections(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     egress: Egress = msgspec.field(default_factory=Egress)
     log: Log = Log()
     store: Store = Store()
+    exec: Permission = Permission()
+    python: Permission = Permission()
 
 
 # Sections whose keys are the names that people give.

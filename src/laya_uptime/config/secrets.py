@@ -104,31 +104,32 @@ class _Filler:
         text = scalar.value
         if not isinstance(text, str) or scalar.filled or "$" not in text:
             return scalar
-        pieces: list[str] = []
+        pieces: list[tuple[str, bool]] = []
         brought: list[str] = []
         begin, broken = 0, False
         for found in _ASKED.finditer(text):
-            pieces.append(text[begin : found.start()])
+            pieces.append((text[begin : found.start()], False))
             begin = found.end()
             if found["inside"] is None:
-                pieces.append("$")
+                pieces.append(("$", False))
                 continue
             try:
                 brought.append(self._value(found["inside"], closed=bool(found["end"])))
-                pieces.append(brought[-1])
+                pieces.append((brought[-1], True))
             except _Missing as missing:
                 broken = True
                 self._findings.problem(_place(scalar, found.start()), missing.what, missing.remedy)
         if begin == 0:
             return scalar
-        pieces.append(text[begin:])
-        value = "".join(pieces)
+        pieces.append((text[begin:], False))
+        value = "".join(piece for piece, _ in pieces)
         return replace(
             scalar,
             value=value,
             shown=text if brought else value,
             filled=bool(brought),
             brought=tuple(brought),
+            pieces=tuple(pieces),
             broken=broken,
             text_column=None,
         )

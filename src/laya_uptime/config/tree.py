@@ -26,7 +26,8 @@ class Scalar:
     """One value as written.
 
     `filled` says that `value` came from outside the file (a variable, a file, a credential): it is text and data,
-    whatever it looks like, and `brought` are the pieces that came in. `shown` is what may be told of it: the value
+    whatever it looks like, `brought` are the pieces that came in, and `pieces` is all of it in order, each with whether
+    it came in. `shown` is what may be told of it: the value
     itself, the text that asked for it, or None where it may be a secret. `broken` says that a problem with it is
     already reported. `text_column` is the column of the value's first character where each further character of the
     value is one further column, else None.
@@ -37,6 +38,7 @@ class Scalar:
     shown: str | None = None
     filled: bool = False
     brought: tuple[str, ...] = ()
+    pieces: tuple[tuple[str, bool], ...] = ()
     broken: bool = False
     text_column: int | None = None
 

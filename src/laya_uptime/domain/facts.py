@@ -4,16 +4,27 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from laya_uptime.domain.alert import AlertFacts, AlertStatus, Statistics, Transition
+from laya_uptime.domain.certificates import key_words
 from laya_uptime.domain.incident import Incident
 from laya_uptime.domain.monitor import Monitor
 from laya_uptime.domain.reason import Reason
-from laya_uptime.domain.result import AssertionResult, Component, DnsFacts, Evidence, Outcome, Result, TlsFacts
+from laya_uptime.domain.result import (
+    AssertionResult,
+    Component,
+    DnsFacts,
+    Evidence,
+    Outcome,
+    PingFacts,
+    Result,
+    TlsFacts,
+)
 from laya_uptime.domain.text import cut, one_line
 from laya_uptime.domain.wording import clock_text
 
 _MS = timedelta(milliseconds=1)
 _MOST_ANSWERS = 20  # of a name server, as an alert tells them
 _ANSWER = 500
+_LONGEST_SAID = 200  # UTF-16 units: enough to tell who answered
 _TOLD_HEADERS = frozenset({"content-type", "content-length", "date", "location", "retry-after", "server", "via"})
 
 
@@ -97,12 +108,22 @@ def evidence_of(evidence: Evidence, assertions: Sequence[AssertionResult] = ()) 
         "headers": {name: value for name, value in evidence.headers if name in _TOLD_HEADERS},
         "redirects": [{"url": hop.url, "status": hop.status, "location": hop.location} for hop in evidence.redirects],
         "tls": _tls(evidence.tls) if evidence.tls else None,
+        "ping": _ping(evidence.ping) if evidence.ping else None,
+        "figures": dict(evidence.report.figures) if evidence.report else None,
+        "said": cut(evidence.said, _LONGEST_SAID),
         "assertions": [
             {"expected": assertion.text, "holds": assertion.holds, "actual": dict(assertion.actual)}
             for assertion in assertions
         ],
     }
-    return {key: value for key, value in told.items() if value not in (None, [], {})}
+    return {key: value for key, value in told.items() if value not in (None, "", [], {})}
+
+
+def _ping(ping: PingFacts) -> dict[str, object]:
+    told: dict[str, object] = {"sent": ping.sent, "received": len(ping.rtts), "loss_percent": ping.loss}
+    if ping.rtt is not None:
+        told |= {"rtt_ms": round(ping.rtt / _MS, 3), "rtts_ms": [round(rtt / _MS, 3) for rtt in ping.rtts]}
+    return told
 
 
 def _dns(facts: DnsFacts) -> dict[str, object]:
@@ -125,7 +146,8 @@ def _tls(tls: TlsFacts) -> dict[str, object]:
     told: dict[str, object] = {"version": tls.version, "fault": tls.fault}
     if leaf is not None:
         told |= {"subject": leaf.subject, "issuer": leaf.issuer, "expires": leaf.not_after.isoformat()}
-    return {key: value for key, value in told.items() if value is not None}
+        told |= {"key": key_words(leaf), "signature": leaf.digest or None}
+    return {key: value for key, value in told.items() if value}
 
 
 def _lines_of(components: Sequence[Component]) -> tuple[str, ...]:

@@ -16,6 +16,9 @@ against it is gathered, and the worst speaks:
 | an `expect` that does not hold | down `assertion` |
 | a `prefer` that does not hold | degraded `assertion` |
 | a certificate within its warning days | degraded `cert_expiring` |
+| a program that was asked says degraded | degraded `reported_degraded` |
+| a program that was asked says down | down `reported_unhealthy` |
+| a certificate with a weak key or signature | degraded `cert_weak` |
 
 Codes are judged by this table where a document was read or no `expect` is written, and left to the expectations where
 one of them names `status`. What a name server says is left to them where one names `dns.rcode` or `dns.answers`. Words
@@ -26,6 +29,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from laya_uptime.domain.certificates import weakness
 from laya_uptime.domain.dns import cause
 from laya_uptime.domain.health import HEALTH_TYPE, HealthDocument, NoDocument, read
 from laya_uptime.domain.monitor import HealthMode, Rules
@@ -48,6 +52,7 @@ _SPEAKS_FIRST = (
     Reason.BODY_INVALID,
     Reason.ASSERTION,
     Reason.CERT_EXPIRING,
+    Reason.CERT_WEAK,
 )
 
 
@@ -75,6 +80,7 @@ def judge(observation: Observation, rules: Rules, *, at: datetime | None = None)
     causes = [
         *_about_the_name(evidence, rules),
         *_about_the_answer(evidence, document, rules, expected),
+        *_about_the_report(evidence),
         *_about_assertions(Outcome.DOWN, expected),
         *_about_assertions(Outcome.DEGRADED, preferred),
         *_about_the_certificate(evidence, rules, at or observation.at),
@@ -114,6 +120,8 @@ def _failed(failure: Failure) -> Verdict:
 
 def _document(evidence: Evidence, rules: Rules) -> HealthDocument | NoDocument | None:
     """Return the health document, why there is none, or None where nobody looks for one."""
+    if evidence.status is None and evidence.body is None:
+        return None  # not HTTP: what `defaults` require of a body is not required of what has none
     match rules.health:
         case HealthMode.OFF:
             return None
@@ -160,7 +168,19 @@ def _about_the_answer(
 
 def _is_good(status: int | None) -> bool:
     """Say whether the code is a success. What has no code, because it is not HTTP, cannot have a bad one."""
-    return status is None or 200 <= status <= 299
+    # 101 is good to a check that asked for another protocol; to one that did not, it is no answer at all.
+    return status is None or status == 101 or 200 <= status <= 299
+
+
+def _about_the_report(evidence: Evidence) -> Iterator[_Cause]:
+    report = evidence.report
+    if report is None:
+        return
+    said = one_line(report.text[:_LONGEST_DETAIL])
+    if report.outcome is Outcome.DOWN:
+        yield _Cause(Outcome.DOWN, Reason.REPORTED_UNHEALTHY, said or "the program says that it is down")
+    elif report.outcome is Outcome.DEGRADED:
+        yield _Cause(Outcome.DEGRADED, Reason.REPORTED_DEGRADED, said or "the program says that it is degraded")
 
 
 def _about_the_word(document: HealthDocument) -> Iterator[_Cause]:
@@ -215,7 +235,12 @@ def _about_assertions(outcome: Outcome, results: tuple[AssertionResult, ...]) ->
 
 
 def _about_the_certificate(evidence: Evidence, rules: Rules, at: datetime) -> Iterator[_Cause]:
-    if evidence.tls is None or not evidence.tls.chain or rules.cert_warning <= timedelta(0):
+    if evidence.tls is None or not evidence.tls.chain:
+        return
+    weak = weakness(evidence.tls.chain)
+    if weak is not None:
+        yield _Cause(Outcome.DEGRADED, Reason.CERT_WEAK, one_line(weak))
+    if rules.cert_warning <= timedelta(0):
         return
     expires = evidence.tls.chain[0].not_after
     left = expires - at

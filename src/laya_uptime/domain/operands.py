@@ -7,12 +7,14 @@
 | `phase.dns` `.connect` `.tls` `.send` `.wait` `.read` | how long one step of the last exchange took |
 | `body.PATH` | a value of the JSON body: `body.db.items[0].state`, `body["a key"]`, `body.items[-1]` for the last |
 | `jsonpath("$.x")` | an RFC 9535 query over the JSON body |
-| `text`, `size` | the decoded body, and its bytes after decompression |
+| `text`, `size` | the decoded body, and its bytes after decompression; without a body `text` is what the peer said |
 | `header["Name"]` | a response header, whatever its case; several of one name are joined by ", " |
 | `tls.expires_in` `.version` `.issuer` | time until the server's own certificate expires, "TLSv1.3", the issuer |
 | `dns.rcode` `.answers` | what a name server said; absent where we asked none ourselves: an address, /etc/hosts, the system |
 | `health.status`, `health.components["name"]` | words of the health document, compared in their normal form |
 | `redirects`, `ip` | how many were followed, and the address that answered |
+| `ping.loss`, `ping.rtt` | percent of the echoes that were not answered, and the median round trip of the others |
+| `perf["name"]` | a figure that a program reported (Nagios performance data), without its unit |
 
 Reading never raises. What was not there is `Absent`.
 """
@@ -70,7 +72,9 @@ def _phase(step: str) -> Read:
 
 def _text(observation: Observation) -> object:
     body = observation.evidence.body
-    return ABSENT if body is None else body.text
+    if body is None:
+        return observation.evidence.said or ABSENT
+    return body.text
 
 
 def _size(observation: Observation) -> object:
@@ -113,6 +117,16 @@ def _ip(observation: Observation) -> object:
     return ABSENT if address is None else address
 
 
+def _ping_loss(observation: Observation) -> object:
+    ping = observation.evidence.ping
+    return ABSENT if ping is None else ping.loss
+
+
+def _ping_rtt(observation: Observation) -> object:
+    ping = observation.evidence.ping
+    return ABSENT if ping is None or ping.rtt is None else ping.rtt
+
+
 def _health_status(observation: Observation) -> object:
     document = health.read(observation.evidence.body)
     return document.word if isinstance(document, health.HealthDocument) else ABSENT
@@ -132,8 +146,10 @@ _PLAIN: dict[str, tuple[Sort, Read]] = {
     "health.status": (Sort.WORD, _health_status),
     "redirects": (Sort.NUMBER, _redirects),
     "ip": (Sort.TEXT, _ip),
+    "ping.loss": (Sort.NUMBER, _ping_loss),
+    "ping.rtt": (Sort.DURATION, _ping_rtt),
 }
-_WITH_ARGUMENT = ("body.PATH", 'jsonpath("$.x")', 'header["Name"]', 'health.components["name"]')
+_WITH_ARGUMENT = ("body.PATH", 'jsonpath("$.x")', 'header["Name"]', 'health.components["name"]', 'perf["name"]')
 KNOWN = f"Known: {', '.join((*_PLAIN, *_WITH_ARGUMENT))}."
 
 # Names that other monitors use for the same things.
@@ -154,6 +170,9 @@ _ELSEWHERE = {
     "address": "ip",
     "content": "text",
     "length": "size",
+    "loss": "ping.loss",
+    "packet_loss": "ping.loss",
+    "rtt": "ping.rtt",
 }
 
 
@@ -182,6 +201,14 @@ def resolve(token: Token) -> Operand:
                 column=token.column + len("health.components"),
                 remedy='For example health.components["database"].',
             )
+        case "perf", (str(name),) if token.text.endswith("]"):
+            return Operand(token.text, Sort.NUMBER, _figure(name))
+        case "perf", _:
+            raise ExpressionError(
+                "perf needs one name in brackets",
+                column=token.column + len("perf"),
+                remedy='For example perf["load1"].',
+            )
         case _ if token.text in _PLAIN:
             return Operand(token.text, *_PLAIN[token.text])
         case _:
@@ -202,7 +229,7 @@ def _meant(token: Token) -> str:
     close = _ELSEWHERE.get(token.name.lower())
     if close is None:
         near = get_close_matches(token.text.lower(), _PLAIN, n=1) or get_close_matches(
-            token.name.lower(), ("body", "jsonpath", "header", "health", "phase", "tls", "dns"), n=1
+            token.name.lower(), ("body", "jsonpath", "header", "health", "phase", "tls", "dns", "ping", "perf"), n=1
         )
         close = near[0] if near else None
     return f"Did you mean '{close}'? {KNOWN}" if close and close != token.text else KNOWN
@@ -239,6 +266,14 @@ def _header(name: str) -> Read:
     def read(observation: Observation) -> object:
         values = [value for header, value in observation.evidence.headers if header.lower() == wanted]
         return ", ".join(values) if values else ABSENT
+
+    return read
+
+
+def _figure(name: str) -> Read:
+    def read(observation: Observation) -> object:
+        report = observation.evidence.report
+        return ABSENT if report is None else dict(report.figures).get(name, ABSENT)
 
     return read
 

@@ -23,12 +23,18 @@ class PatternError(ValueError):
         super().__init__(what)
 
 
+class _Found(Protocol):
+    """What is used of a match."""
+
+    def end(self) -> int: ...
+
+
 class _Compiled(Protocol):
     """What is used of the binding's own class, which has no types."""
 
     programsize: int
 
-    def search(self, text: bytes) -> object | None: ...
+    def search(self, text: bytes, pos: int = 0) -> _Found | None: ...
 
     def fullmatch(self, text: bytes) -> object | None: ...
 
@@ -46,13 +52,31 @@ def matcher(pattern: str) -> Callable[[str], bool]:
     return lambda text: fullmatch(text.encode("utf-8", "replace")) is not None
 
 
-def _compiled(pattern: str) -> _Compiled:
+def locator(pattern: str) -> Callable[[bytes, int], int | None]:
+    r"""Return a function from bytes and a place in them to where the first match from there on ends; None: none does.
+
+    `^` and `$` are the ends of each line. A character outside ASCII stands for its UTF-8 bytes, `\xHH` for that byte.
+    Raise PatternError for a pattern that RE2 refuses.
+    """
+    _compiled(pattern)  # so that an error tells its place in the pattern as written
+    search = _compiled(f"(?m:{pattern})", in_bytes=True).search
+
+    def end(data: bytes, begin: int) -> int | None:
+        found = search(data, begin)
+        return None if found is None else found.end()
+
+    return end
+
+
+def _compiled(pattern: str, *, in_bytes: bool = False) -> _Compiled:
     options = re2.Options()
     options.log_errors = False  # it would write to standard error
     options.never_capture = True
     options.max_mem = 1 << 20  # the state cache of each pattern; the default of 8 MiB is too much for thousands of them
+    if in_bytes:
+        options.encoding = re2.Options.Encoding.LATIN1
     try:
-        compiled: _Compiled = re2.compile(pattern, options)  # type: ignore[no-untyped-call]
+        compiled: _Compiled = re2.compile(pattern.encode() if in_bytes else pattern, options)  # type: ignore[no-untyped-call]
     except UnicodeEncodeError as error:
         raise PatternError("the pattern holds half a character", error.start) from error
     except re2.error as error:

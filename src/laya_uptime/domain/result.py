@@ -22,7 +22,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phases:
-    """How long each step of one exchange took. None: the step was not reached, or not needed."""
+    """How long each step of one exchange took, summed up where it came again. None: not reached, or not needed."""
 
     dns: timedelta | None = None
     connect: timedelta | None = None
@@ -47,6 +47,9 @@ class Certificate:
     not_before: datetime
     not_after: datetime
     fingerprint: str  # SHA-256 of the DER form, lower-case hex
+    key: str = ""  # RSA, EC, Ed25519 or Ed448; empty: another kind, or it could not be read
+    bits: int | None = None  # of the key, where its kind comes in sizes
+    digest: str = ""  # SHA-256, SHA-1, MD5, ...: what its issuer signed; empty: the signature has none, or another
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +105,36 @@ class DnsFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PingFacts:
+    """What became of some ICMP echoes. `rtts`: how long each answer took, in the order in which the echoes were sent."""
+
+    sent: int
+    rtts: tuple[timedelta, ...] = ()
+
+    @property
+    def loss(self) -> float:
+        """Return how many percent of the echoes were not answered, 0 to 100, to one decimal place."""
+        return round(100 * (self.sent - len(self.rtts)) / self.sent, 1) if self.sent else 0.0
+
+    @property
+    def rtt(self) -> timedelta | None:
+        """Return the median round trip; None: nothing was answered."""
+        if not self.rtts:
+            return None
+        ordered, middle = sorted(self.rtts), len(self.rtts) // 2
+        return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramReport:
+    """What a program that was asked says of the target: up, degraded or down, one line for people, and its figures."""
+
+    outcome: Outcome
+    text: str = ""
+    figures: tuple[tuple[str, float], ...] = ()  # by name, without their units
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """Everything one probe saw, complete or not. URLs and header values are redacted where they may hold secrets."""
 
@@ -116,6 +149,9 @@ class Evidence:
     tls: TlsFacts | None = None
     redirects: tuple[Hop, ...] = ()
     dns: DnsFacts | None = None  # None: no name server was asked by ourselves
+    ping: PingFacts | None = None
+    report: ProgramReport | None = None
+    said: str = ""  # what a peer without a body said, capped; other bytes than text as \xHH, dots for secrets
 
 
 @dataclass(frozen=True, slots=True)

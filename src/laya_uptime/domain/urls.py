@@ -102,6 +102,33 @@ def parse_url(text: str) -> Url:
     )
 
 
+def parse_endpoint(text: str, *, scheme: str, default_port: int | None = None) -> tuple[str, int]:
+    """Return host, as `canonical_host` writes it, and port of "tcp://host:port".
+
+    Without `default_port` the port must be written. Raise ValueError with a plain sentence where it is anything else:
+    such an address has no user, path or query.
+    """
+    form = f"{scheme}://host:port"
+    if _FORBIDDEN.search(text) or "\\" in text:
+        raise ValueError("the URL contains white space, a control character or a backslash")
+    parts = _PARTS.fullmatch(text)
+    if parts is None or parts[1].lower() != scheme or "#" in text:
+        raise ValueError(f"the URL must be of the form {form}")
+    if "@" in parts[2]:
+        raise ValueError(f"the URL has a user in it; it must be of the form {form}")
+    if parts[3] not in {"", "/"} or parts[4]:
+        raise ValueError(f"the URL has a path or a query; it must be of the form {form}")
+    host, port = _split_port(parts[2])
+    if not port and default_port is None:
+        raise ValueError(f"the URL has no port; it must be of the form {form}")
+    return canonical_host(host), _port(port, default_port or 0)
+
+
+def endpoint(scheme: str, host: str, port: int) -> str:
+    """Return "tcp://host:port", with brackets around an IPv6 address."""
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
 def canonical_host(text: str) -> str:
     """Return the one way to write this host: an IP address in its plain form, or an ASCII name in lower case.
 

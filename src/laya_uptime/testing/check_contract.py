@@ -9,7 +9,7 @@
             return GuardedDialer(clock=SystemClock(), policy=EgressPolicy())
 
 A target is refused, silent, torn away, endless or forbidden here; what a good answer looks like is for the check's own
-tests.
+tests. A check that opens no stream of its own (it pings, or runs a program) inherits `LocalCheckContract` instead.
 """
 
 import asyncio
@@ -39,20 +39,24 @@ async def never_ends(peer: Peer) -> None:
 
 
 async def tears_away(peer: Peer) -> None:
-    """Reset the connection as soon as the first byte has come."""
-    await peer.receive()
+    """Reset the connection as soon as the first byte has come, or soon where the other side waits for ours."""
+    await _heard(peer)
     peer.reset()
+
+
+async def repeats(peer: Peer) -> None:
+    """Say what was heard, as many servers do with a command that they do not know."""
+    await peer.send(await _heard(peer) or b"?")
 
 
 class CheckContract:
     """Inherit it, and supply `check` and a fixture `via`, the product's own dialer.
 
-    `speaks_first` False: the check waits for the peer before it sends anything. `waits_in` are the steps in which it may
-    be when a peer says nothing; `connects` False: connecting is no step of its own.
+    `silent_phase` is the step under way when a peer takes the connection and says nothing; `connects` False: connecting
+    is no step of its own.
     """
 
-    speaks_first = True
-    waits_in = frozenset({"tls", "wait", "read"})
+    silent_phase = "wait"
     connects = True
 
     def check(self, host: str, port: int, *, secret: str = "") -> Check:
@@ -82,14 +86,12 @@ class CheckContract:
 
         assert isinstance(seen, Failure)
         assert seen.reason is Reason.TIMEOUT
-        assert seen.phase in self.waits_in
+        assert seen.phase == self.silent_phase
         assert seen.evidence.address == "127.0.0.1"
         assert seen.evidence.phases.connect is not None or not self.connects
 
     async def test_a_peer_that_tears_the_connection_away_is_a_reset(self, via: Reach) -> None:
         """Never an exception."""
-        if not self.speaks_first:
-            return
         async with ScriptedTarget(tears_away) as target:
             seen = await self.look(target.port, via)
 
@@ -132,6 +134,59 @@ class CheckContract:
         check = self.check("shop.example", 443, secret=CANARY)
 
         assert "shop.example" in check.target
+        assert CANARY not in check.target
+        assert CANARY not in repr(check)
+
+    async def test_no_credential_comes_back_from_a_peer_that_repeats_it(self, via: Reach) -> None:
+        """Neither in what the check says, nor in the evidence that people see."""
+        async with ScriptedTarget(repeats) as target:
+            check = self.check("127.0.0.1", target.port, secret=CANARY)
+            seen = await check.probe(via, timeout=SOON)
+
+        assert CANARY not in repr(seen)
+
+
+async def _heard(peer: Peer) -> bytes:
+    try:
+        async with asyncio.timeout(SOON.total_seconds() / 3):
+            return await peer.receive()
+    except TimeoutError:
+        return b""
+
+
+class LocalCheckContract:
+    """Inherit it, and supply `confidential` and the fixtures `hanging`, a check that never ends by itself, and `via`."""
+
+    def confidential(self, secret: str) -> Check:
+        """Return a check that holds this wherever it can hold a credential."""
+        raise NotImplementedError
+
+    async def test_what_hangs_is_a_timeout_with_its_phase(self, hanging: Check, via: Reach) -> None:
+        """The check keeps its own deadline; it is down then, and never an exception."""
+        seen = await hanging.probe(via, timeout=SOON)
+
+        assert isinstance(seen, Failure)
+        assert seen.reason is Reason.TIMEOUT
+        assert seen.phase == "wait"
+        assert seen.evidence.phases.wait is not None
+
+    async def test_a_check_that_is_cancelled_leaves_nothing_behind(self, hanging: Check, via: Reach) -> None:
+        """As at a stop: no socket, no pipe and no file."""
+        before = _descriptors()
+        probe = asyncio.ensure_future(hanging.probe(via, timeout=LATE))
+        while _descriptors() <= before:
+            await via.clock.sleep(0.005)
+        probe.cancel()
+
+        assert isinstance((await asyncio.gather(probe, return_exceptions=True))[0], asyncio.CancelledError)
+        gc.collect()
+        assert _descriptors() <= before
+
+    def test_the_target_that_people_see_holds_no_credential(self) -> None:
+        """Nor does its repr."""
+        check = self.confidential(CANARY)
+
+        assert check.target
         assert CANARY not in check.target
         assert CANARY not in repr(check)
 

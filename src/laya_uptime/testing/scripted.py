@@ -15,8 +15,10 @@ The answers are health documents by their content type, so every monitor reads t
 """
 
 import asyncio
+import socket
 import ssl
 from datetime import timedelta
+from typing import Literal
 
 from laya_uptime.domain.dns import NameServer
 from laya_uptime.domain.health import HEALTH_TYPE
@@ -132,7 +134,21 @@ class NoNetwork:
         del record, resolver, dnssec, trail
         raise Fault(Failure(Reason.UNREACHABLE, f"there is no network to ask for {name} through"))
 
-    def context(self, *, ca_file: str | None = None, insecure: bool = False) -> ssl.SSLContext:
+    async def echo(
+        self, host: str, *, version: Literal[4, 6] | None = None, trail: Trail | None = None
+    ) -> socket.socket:
+        """Raise `Fault`: the network is unreachable."""
+        del version, trail
+        raise Fault(Failure(Reason.UNREACHABLE, f"there is no network to reach {host} through"))
+
+    def context(
+        self,
+        *,
+        ca_file: str | None = None,
+        insecure: bool = False,
+        speaks_http: bool = True,
+        admits_weak: bool = False,
+    ) -> ssl.SSLContext:
         """Return a context that nothing will use."""
-        del insecure
+        del insecure, speaks_http, admits_weak
         return ssl.create_default_context(cafile=ca_file)

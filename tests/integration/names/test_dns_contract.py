@@ -25,7 +25,7 @@ async def truncates(sock: socket.socket) -> None:
 
 
 class TestDns(CheckContract):
-    waits_in = frozenset({"dns"})
+    silent_phase = "dns"
     connects = False
 
     def check(self, host: str, port: int, *, secret: str = "") -> Check:

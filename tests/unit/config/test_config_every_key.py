@@ -14,14 +14,23 @@ MANUAL = Path(__file__).parents[3] / "docs" / "reference" / "configuration.md"
 
 # What makes a monitor or a channel whole, so that only the key under test is wrong.
 RIGHT = {
+    "exec": ["type: exec", "command: [check_load]"],
     "http": ["url: http://a.example/"],
     "dns": ["type: dns", "query: a.example"],
+    "ping": ["url: ping://a.example"],
+    "python": ["type: python", f"call: {Path(__file__)}:keys"],
+    "ws": ["url: ws://a.example/"],
+    "tcp": ["host: a.example", "port: 25"],
+    "tls": ["url: tls://a.example"],
     "email": ["to: a@b.example"],
     "webhook": ["url: https://h.example/"],
     "slack": ["webhook: https://h.example/${T}"],
     "discord": ["webhook: https://h.example/${T}"],
     "pagerduty": ["routing_key: ${T}"],
 }
+
+# Checks that the file must allow.
+ALLOWED = {"exec": "exec: { allow: true }", "python": "python: { allow: true }"}
 
 SETTINGS = {
     "every": ("5 mins", "'5 mins' is not a duration"),
@@ -33,6 +42,14 @@ SETTINGS = {
     "prefer": ("5", "expected text or a list, got the number 5"),
     "health": ("of", "expected required, auto or off, got text 'of'"),
     "cert_warning": ("14", "the duration 14 has no unit"),
+}
+
+CHECKS = ("exec", "http", "ping", "python", "tcp", "tls", "ws")
+MONITORS = tuple(f"monitors.{check}" for check in CHECKS)
+COMMON = {
+    "name": ("''", "at least 1 characters are needed, got 0"),
+    "type": ("htpp", "no check is called 'htpp'"),
+    "group": ("LAYA", "no group is called 'LAYA'"),
 }
 
 WRONG = {
@@ -53,9 +70,6 @@ WRONG = {
     "store": ("90d", "expected a mapping, got text '90d'"),
     "store.retention": ("90d", "expected a mapping, got text '90d'"),
     "store.retention.results": ("1h", "the duration 1h is out of range"),
-    "monitors.http.name": ("''", "at least 1 characters are needed, got 0"),
-    "monitors.http.type": ("htpp", "no check is called 'htpp'"),
-    "monitors.http.group": ("LAYA", "no group is called 'LAYA'"),
     "monitors.http.url": ("htpp://a.example/", "no check is called 'htpp'"),
     "monitors.http.method": ("gett", "expected GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS, got text 'gett'"),
     "monitors.http.headers": ("X-Id", "expected a mapping, got text 'X-Id'"),
@@ -71,6 +85,37 @@ WRONG = {
     "monitors.dns.record": ("ANY", "expected A, AAAA, CNAME, MX, TXT, NS, SOA, SRV, CAA or PTR, got text 'ANY'"),
     "monitors.dns.resolver": ("192.0.2.53:0", "`resolver`: it must be an IP address"),
     "monitors.dns.dnssec": ("'true'", "expected true or false, got text 'true'"),
+    "monitors.exec.command": ("check_load -w 5", "`command` must be a list of words"),
+    "monitors.exec.environment": ("TOKEN", "expected a mapping, got text 'TOKEN'"),
+    "monitors.ping.url": ("ping://a.example:80", "a ping has no port"),
+    "monitors.ping.count": ("0", "expected a whole number from 1 to 100, got the number 0"),
+    "monitors.ping.gap": ("1ms", "gap must be from 10ms to 10s"),
+    "monitors.ping.family": ("ip6", "expected any, ipv4 or ipv6, got text 'ip6'"),
+    "monitors.python.call": ("nothing", "`call` is neither file.py:function nor a name that a package offers"),
+    "monitors.python.arguments": ("[a]", "expected a mapping, got a list"),
+    "monitors.python.environment": ("TOKEN", "expected a mapping, got text 'TOKEN'"),
+    "monitors.ws.url": ("ws://a.example:99999/", "the URL's port is not a number"),
+    "monitors.ws.headers": ("X-Id", "expected a mapping, got text 'X-Id'"),
+    "monitors.ws.subprotocols": ("a b", "one of the subprotocols contains a character"),
+    "monitors.ws.send": ("5", "expected text, got a number"),
+    "monitors.ws.receive": ("maybe", "expected true or false, got text 'maybe'"),
+    "monitors.ws.ca_file": ("5", "expected text, got the number 5"),
+    "exec": ("true", "expected a mapping, got true"),
+    "exec.allow": ("'yes'", "expected true or false, got text 'yes'"),
+    "python": ("true", "expected a mapping, got true"),
+    "python.allow": ("'yes'", "expected true or false, got text 'yes'"),
+    "monitors.tcp.url": ("smtp://a.example", "no check is called 'smtp'"),
+    "monitors.tcp.host": ("'a b'", "`host`"),
+    "monitors.tcp.port": ("70000", "expected a whole number from 1 to 65535, got the number 70000"),
+    "monitors.tcp.tls": ("starttls", "expected true or false, got text 'starttls'"),
+    "monitors.tcp.ca_file": ("5", "expected text, got the number 5"),
+    "monitors.tcp.server_name": ("'a b'", "`server_name`"),
+    "monitors.tcp.dialogue": ("PING", "expected a list, got text 'PING'"),
+    "monitors.tls.url": ("tls://a.example/x", "the URL has a path or a query"),
+    "monitors.tls.ca_file": ("5", "expected text, got the number 5"),
+    "monitors.tls.server_name": ("'a b'", "`server_name`"),
+    "monitors.tls.starttls": ("smpt", "expected smtp, imap, pop3, ftp or postgres, got text 'smpt'"),
+    "monitors.tls.min_version": ("1.1", "expected 1.2 or 1.3, got the number 1.1"),
     "notify.email.type": ("emial", "no notifier is called 'emial'"),
     "notify.email.title": ('"a\\nb"', "text 'a\\nb' is not in the form that is needed"),
     "notify.email.to": ("nobody", "`to`"),
@@ -102,6 +147,8 @@ WRONG = {
         for place in ("defaults", "groups", "monitors.http", "monitors.dns")
         for key, row in SETTINGS.items()
     },
+    **{f"monitors.{check}.{key}": row for check in CHECKS for key, row in COMMON.items()},
+    **{f"{place}.{key}": row for place in ("defaults", "groups", *MONITORS) for key, row in SETTINGS.items()},
 }
 
 
@@ -137,10 +184,12 @@ def document(key: str, value: str) -> tuple[str, str]:
         if section != "groups":
             kind, *path = path
             lines += [f"    {line}" for line in RIGHT[kind] if not line.startswith(f"{path[-1]}:")]
-            lines += [f"    type: {kind}"] if section == "notify" and path != ["type"] else []
+            lines[:0] = [ALLOWED[kind]] if kind in ALLOWED else []
+            needs_type = section == "notify" or (kind == "tcp" and path != ["url"])
+            lines += [f"    type: {kind}"] if needs_type and path != ["type"] else []
     elif len(path) > 1:
         lines.append(f"  {path[0]}:")
-    indent = "  " * len(lines) if len(lines) < 3 else "    "
+    indent = "    " if key.count(".") > 1 and section in {"monitors", "notify"} else "  " * len(lines)
     last = f"{indent}{path[-1]}: " if path else lines.pop() + " "
     lines.append(last + value)
     return "\n".join(lines) + "\n", f"c.yaml:{len(lines)}:{len(last) + 1}"
@@ -191,6 +240,8 @@ def test_the_manual_tells_the_defaults() -> None:
 
     for key, default in defaults("", json_schema()):
         rows = [line for line in text.splitlines() if line.startswith(("| `", "| `")) and f".{key}` |" in line]
+        shown = str(default).lower() if isinstance(default, bool) else default
+        assert any(f"`{shown}`" in row.split("|")[2] for row in rows), f"{key} is {default} by default"
         written = str(default).lower() if isinstance(default, bool) else default
         assert any(f"`{written}`" in row.split("|")[2] for row in rows), f"{key} is {default} by default"
 

@@ -167,7 +167,7 @@ def test_a_name_becomes_an_id(configured: Configured, key: str, id_: str) -> Non
     [
         # C01: unknown keys at each nesting
         ("monitor: {}", "c.yaml:1:1: unknown key 'monitor' at the top of the file; did you mean 'monitors'?"),
-        ("alerts: {}", "c.yaml:1:1: unknown key 'alerts' at the top of the file. Known: defaults, egress, groups, log,"),
+        ("alerts: {}", "c.yaml:1:1: unknown key 'alerts' at the top of the file. Known: defaults, egress, exec, groups, log,"),
         ("site: {nmae: x}", "c.yaml:1:8: unknown key 'nmae' under site; did you mean 'name'? Known: name, timezone."),
         ("store: {retention: {result: 1d}}", "c.yaml:1:21: unknown key 'result' under store.retention;"),
         ("groups: {LAYA: {evry: 5s}}", "c.yaml:1:17: unknown key 'evry' under groups.LAYA; did you mean 'every'?"),

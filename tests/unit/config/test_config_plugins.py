@@ -108,7 +108,7 @@ def test_the_schema_for_editors_has_the_options_of_other_packages() -> None:
         if "properties" in part
     }
 
-    assert {"http", "imap"} <= set(kinds)
+    assert {"http", "imap"} < set(kinds)
     assert kinds["imap"]["required"] == ["url"]
 
 

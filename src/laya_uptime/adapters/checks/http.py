@@ -14,6 +14,7 @@ import msgspec
 
 from laya_uptime.adapters.net import wire
 from laya_uptime.adapters.net.document import read_body
+from laya_uptime.adapters.net.exchange import overdue
 from laya_uptime.adapters.net.http1 import Response, request
 from laya_uptime.adapters.net.trail import ExchangeTrail
 from laya_uptime.domain.dns import NameServer
@@ -111,9 +112,7 @@ class _Journey:
     def overdue(self, timeout: timedelta) -> Failure:
         """Return the failure of a journey that its deadline ended."""
         self._trail.enter(None)
-        phase = self._trail.phase
-        limit = f"{timeout.total_seconds():g} s"
-        return Failure(Reason.TIMEOUT, f"no answer within {limit}", self._evidence(), phase=phase)
+        return overdue(self._trail, timeout, self._evidence())
 
     @property
     def _place(self) -> tuple[str, tuple[str, str, int], str]:

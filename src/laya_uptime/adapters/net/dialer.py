@@ -13,9 +13,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv6Network, ip_address
 from itertools import chain, zip_longest
+from typing import Literal
 
 from laya_uptime.adapters.net.connection import TcpConnection
 from laya_uptime.adapters.net.faults import fault, from_os_error, words
+from laya_uptime.adapters.net.icmp import NotPermitted, icmp_socket
 from laya_uptime.adapters.net.names.asking import Unanswered
 from laya_uptime.adapters.net.names.system import SystemNames
 from laya_uptime.adapters.net.resolver import Resolver, ThreadResolver
@@ -104,9 +106,16 @@ class GuardedDialer:
         self._is_online = is_online
         self._contexts = Contexts()
 
-    def context(self, *, ca_file: str | None = None, insecure: bool = False) -> ssl.SSLContext:
+    def context(
+        self,
+        *,
+        ca_file: str | None = None,
+        insecure: bool = False,
+        speaks_http: bool = True,
+        admits_weak: bool = False,
+    ) -> ssl.SSLContext:
         """Return the shared TLS context with these options. Raise OSError where the file of authorities is of no use."""
-        return self._contexts.get(ca_file=ca_file, insecure=insecure)
+        return self._contexts.get(ca_file=ca_file, insecure=insecure, speaks_http=speaks_http, admits_weak=admits_weak)
 
     async def connect(
         self,
@@ -159,6 +168,34 @@ class GuardedDialer:
             raise self._unanswered(error, name, resolver, trail, is_target=True) from error
         trail.enter(None)
         return facts
+
+    async def echo(
+        self, host: str, *, version: Literal[4, 6] | None = None, trail: Trail | None = None
+    ) -> socket.socket:
+        """Resolve, vet, and return an ICMP socket for the first address that there is a route to.
+
+        Nothing is sent yet, and the socket is non-blocking. Raise `Fault` with reason, detail and partial evidence.
+        """
+        trail = ExchangeTrail(self.clock) if trail is None else trail
+        addresses = await self._addresses(host, None, trail)
+        if version is not None:
+            addresses = [address for address in addresses if address.version == version]
+            if not addresses:
+                raise fault(Reason.DNS, f"{host} has no IPv{version} address", _evidence(trail))
+        allowed = self._vet(addresses, trail, purpose=Purpose.CHECK, explicit=True)
+        errors: list[OSError] = []
+        for target in (_target(address, 0) for address in allowed):
+            try:
+                sock = _aim(icmp_socket(target.family), target)
+            except NotPermitted as error:
+                raise fault(Reason.INTERNAL, str(error), _evidence(trail)) from error
+            except OSError as error:
+                errors.append(error)
+            else:
+                trail.address = target.address
+                return sock
+        worst = min(errors, key=_tells)
+        raise self._unreached(worst, trail) from worst
 
     async def _addresses(self, host: str, server: NameServer | None, trail: Trail) -> list[Address]:
         try:
@@ -303,14 +340,29 @@ async def _attempt(target: _Target) -> socket.socket:
         await asyncio.get_running_loop().sock_connect(sock, target.place)
     except OSError as error:
         sock.close()
-        if error.errno == errno.EADDRNOTAVAIL and target.family is socket.AF_INET6:
-            # No IPv6 address to come from; for IPv4 the same error means that the local ports are used up.
-            raise OSError(errno.EAFNOSUPPORT, "no IPv6") from error
-        raise
+        raise _without_ipv6(error, target) from error
     except BaseException:
         sock.close()
         raise
     return sock
+
+
+def _aim(sock: socket.socket, target: _Target) -> socket.socket:
+    """Return the datagram socket connected to the target. Sends nothing."""
+    try:
+        sock.connect(target.place)
+    except OSError as error:
+        sock.close()
+        raise _without_ipv6(error, target) from error
+    return sock
+
+
+def _without_ipv6(error: OSError, target: _Target) -> OSError:
+    """Return what an error of connecting means."""
+    if error.errno == errno.EADDRNOTAVAIL and target.family is socket.AF_INET6:
+        # No IPv6 address to come from; for IPv4 the same error means that the local ports are used up.
+        return OSError(errno.EAFNOSUPPORT, "no IPv6")
+    return error
 
 
 async def _abandon(running: Iterable[asyncio.Task[socket.socket]]) -> None:

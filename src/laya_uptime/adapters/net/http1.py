@@ -14,6 +14,7 @@ import httptools
 
 from laya_uptime.adapters.net import wire
 from laya_uptime.adapters.net.content import Decoder, NotDecodable, Overflow
+from laya_uptime.adapters.net.exchange import trusted
 from laya_uptime.adapters.net.faults import fault, from_os_error
 from laya_uptime.adapters.net.trail import ExchangeTrail
 from laya_uptime.domain.dns import NameServer
@@ -83,7 +84,7 @@ async def request(
     try:
         if purpose is Purpose.NOTIFICATION:
             fp("delivery.before_connect")
-        context = _context(via, ca_file, trail) if url.scheme == "https" else None
+        context = trusted(via, trail, ca_file=ca_file) if url.scheme == "https" else None
         connection = await via.connect(
             url.host, url.port, purpose=purpose, explicit=explicit, resolver=resolver, trail=trail
         )
@@ -100,14 +101,6 @@ async def request(
         if connection is not None:
             connection.close()
     return answer.response()
-
-
-def _context(via: Reach, ca_file: str | None, trail: ExchangeTrail) -> ssl.SSLContext:
-    try:
-        return via.context(ca_file=ca_file)
-    except OSError as error:
-        cause = "cannot be read" if isinstance(error, FileNotFoundError | PermissionError) else "holds no certificate"
-        raise fault(Reason.INTERNAL, f"the file of certificate authorities {cause}", trail.evidence()) from error
 
 
 async def _send(connection: Connection, head: bytes, body: bytes, trail: ExchangeTrail, *, in_halves: bool) -> None:
@@ -266,7 +259,7 @@ class _Answer:
         trail.status = status
         trail.status_text = "".join(char for char in self._status_text.decode("latin-1") if char.isprintable())[:200]
         trail.http_version = version
-        trail.headers = tuple((name, _shown(name, value)) for name, value in self._headers)
+        trail.headers = tuple((name, shown_header(name, value)) for name, value in self._headers)
         trail.content_type = self._all("content-type")
         self._in_body = True
         if self._bodiless or status in {204, 304}:
@@ -336,7 +329,7 @@ class _Answer:
         return fault(reason, detail, self._trail.evidence())
 
 
-def _shown(name: str, value: str) -> str:
+def shown_header(name: str, value: str) -> str:
     """Return a header's value as evidence: secrets as dots, addresses redacted, length bounded."""
     if name in _COOKIES or looks_secret(name):
         return DOTS

@@ -14,6 +14,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from laya_uptime.adapters.net.der import strength
 from laya_uptime.domain.reason import Reason
 from laya_uptime.domain.result import Certificate, TlsFacts
 
@@ -57,10 +58,14 @@ _HANDSHAKE_WORDS = {
 }
 
 
-def make_context(*, ca_file: str | None, insecure: bool) -> ssl.SSLContext:
+def make_context(
+    *, ca_file: str | None, insecure: bool = False, speaks_http: bool = True, admits_weak: bool = False
+) -> ssl.SSLContext:
     """Return a client context: TLS 1.2 or newer, chain and name verified unless `insecure`.
 
-    `ca_file` replaces the system's authorities. Raise OSError where it cannot be read or holds no certificate.
+    `ca_file` replaces the system's authorities. `speaks_http` offers http/1.1 by ALPN (RFC 7301), which a server of
+    another protocol may refuse. `admits_weak` lets weak keys and signatures pass, for who judges them itself; the
+    ciphers stay the same. Raise OSError where the file cannot be read or holds no certificate.
     """
     # Not create_default_context(): it would write key material to wherever SSLKEYLOGFILE points.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -68,7 +73,12 @@ def make_context(*, ca_file: str | None, insecure: bool) -> ssl.SSLContext:
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     # Some Pythons (Debian 12's 3.11.2) set this by themselves, and an answer cut in the middle would look complete.
     context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
-    context.set_alpn_protocols(["http/1.1"])
+    if speaks_http:
+        context.set_alpn_protocols(["http/1.1"])
+    if admits_weak:
+        # The level alone would bring back ciphers that nobody should offer any more; TLS 1.3 has its own list.
+        names = [cipher["name"] for cipher in context.get_ciphers() if cipher["protocol"] != "TLSv1.3"]
+        context.set_ciphers(":".join([*names, "@SECLEVEL=0"]))
     if insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -86,15 +96,18 @@ class Contexts:
 
     def __init__(self) -> None:
         """Read nothing yet: a drop-in that only speaks http:// never pays for the authorities."""
-        self._known: dict[tuple[str | None, bool], tuple[int, ssl.SSLContext]] = {}
+        self._known: dict[tuple[str | None, bool, bool, bool], tuple[int, ssl.SSLContext]] = {}
 
-    def get(self, *, ca_file: str | None, insecure: bool) -> ssl.SSLContext:
+    def get(
+        self, *, ca_file: str | None, insecure: bool = False, speaks_http: bool = True, admits_weak: bool = False
+    ) -> ssl.SSLContext:
         """Return the context with these options; a changed file is read again. Raise OSError as `make_context` does."""
         stamp = 0 if ca_file is None else Path(ca_file).stat().st_mtime_ns
-        known = self._known.get((ca_file, insecure))
+        options = ca_file, insecure, speaks_http, admits_weak
+        known = self._known.get(options)
         if known is None or known[0] != stamp:
-            known = stamp, make_context(ca_file=ca_file, insecure=insecure)
-            self._known[ca_file, insecure] = known
+            context = make_context(ca_file=ca_file, insecure=insecure, speaks_http=speaks_http, admits_weak=admits_weak)
+            known = self._known[options] = stamp, context
         return known[1]
 
 
@@ -224,6 +237,7 @@ def from_info(info: dict[str, Any], der: bytes) -> Certificate:
         for kind, text in info.get("subjectAltName", ())
         if kind in {"DNS", "IP Address"}
     ]
+    strong = strength(der)
     return Certificate(
         subject=_name(info.get("subject", ())),
         issuer=_name(info.get("issuer", ())),
@@ -231,6 +245,9 @@ def from_info(info: dict[str, Any], der: bytes) -> Certificate:
         not_before=_EPOCH + timedelta(seconds=ssl.cert_time_to_seconds(info["notBefore"])),
         not_after=_EPOCH + timedelta(seconds=ssl.cert_time_to_seconds(info["notAfter"])),
         fingerprint=hashlib.sha256(der).hexdigest(),
+        key=strong.key,
+        bits=strong.bits,
+        digest=strong.digest,
     )
 
 
@@ -252,6 +269,7 @@ def from_der(der: bytes) -> Certificate:
             *alternative.get_values_for_type(x509.DNSName),
             *map(str, alternative.get_values_for_type(x509.IPAddress)),
         )
+    strong = strength(der)
     return Certificate(
         subject=_name(_rdns(certificate.subject)),
         issuer=_name(_rdns(certificate.issuer)),
@@ -259,6 +277,9 @@ def from_der(der: bytes) -> Certificate:
         not_before=certificate.not_valid_before_utc,
         not_after=certificate.not_valid_after_utc,
         fingerprint=hashlib.sha256(der).hexdigest(),
+        key=strong.key,
+        bits=strong.bits,
+        digest=strong.digest,
     )
 
 

@@ -33,7 +33,7 @@ class ExchangeTrail:
         """End the step under way, if any, and begin this one; None: only end it."""
         now = self._clock.monotonic()
         if self._began is not None and self.phase is not None:
-            self._took[self.phase] = timedelta(seconds=now - self._began)
+            self._took[self.phase] = self._until(now)
         self._began = None if phase is None else now
         self.phase = phase or self.phase
 
@@ -42,8 +42,14 @@ class ExchangeTrail:
         """Return how long each step took, the one under way until now."""
         took = self._took
         if self._began is not None and self.phase is not None:
-            took = took | {self.phase: timedelta(seconds=self._clock.monotonic() - self._began)}
+            took = took | {self.phase: self._until(self._clock.monotonic())}
         return Phases(**took)
+
+    def _until(self, now: float) -> timedelta:
+        """Return how long the step under way has taken; in a dialogue the same step comes again, and adds up."""
+        assert self._began is not None
+        assert self.phase is not None
+        return self._took.get(self.phase, timedelta(0)) + timedelta(seconds=now - self._began)
 
     def evidence(self) -> Evidence:
         """Return what was seen so far; the body is for the caller to read."""

@@ -54,9 +54,8 @@ def head(method: str, url: Url, headers: Mapping[str, str], *, size: int) -> byt
         "accept": "Accept: */*",
         "accept-encoding": "Accept-Encoding: gzip, deflate, br, zstd",
     }
-    if url.credentials is not None:
-        token = b64encode(url.credentials.reveal().encode("utf-8")).decode("ascii")  # RFC 7617
-        lines["authorization"] = f"Authorization: Basic {token}"
+    if (credentials := authorization(url)) is not None:
+        lines["authorization"] = f"Authorization: {credentials}"
     for name, value in headers.items():
         check_header(name, value)
         lines[name.lower()] = f"{name}: {value.strip()}"
@@ -64,6 +63,13 @@ def head(method: str, url: Url, headers: Mapping[str, str], *, size: int) -> byt
     if size or method not in _BODILESS:
         lines["content-length"] = f"Content-Length: {size}"
     return "\r\n".join((f"{method} {url.target} HTTP/1.1", *lines.values(), "", "")).encode("latin-1")
+
+
+def authorization(url: Url) -> str | None:
+    """Return the value of the Authorization header that the URL's credentials make; None: it has none."""
+    if url.credentials is None:
+        return None
+    return f"Basic {b64encode(url.credentials.reveal().encode('utf-8')).decode('ascii')}"  # RFC 7617
 
 
 @cache

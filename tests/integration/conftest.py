@@ -1,4 +1,4 @@
-"""Real authorities and certificates, good and bad, and the dialer that all tests of HTTP share."""
+"""Real authorities and certificates, good and bad, and the dialer that the tests of all checks share."""
 
 import ipaddress
 import ssl
@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
 from laya_uptime.adapters.clock import SystemClock
 from laya_uptime.adapters.net.dialer import GuardedDialer
 from laya_uptime.domain.egress import EgressPolicy
+from laya_uptime.ports import Reach
 
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 DAY = timedelta(days=1)
@@ -41,11 +42,14 @@ class Authority:
         self_signed: bool = False,
         with_root: bool = False,
         key: Key | None = None,
+        digest: hashes.SHA1 | None = None,
     ) -> ssl.SSLContext:
         """Return a server's context with a certificate for these names, valid from and until then, counted from now."""
         key = key or ec.generate_private_key(ec.SECP256R1())
         issuer = (_name(names[0] if names else "nobody"), key) if self_signed else (self.certificate.subject, self.key)
         certificate = _sign(names, key, issuer, starts=starts, ends=ends, is_authority=False)
+        if digest is not None:
+            certificate = _signed_anew(certificate, issuer[1], digest)
         chain = [certificate, *([self.certificate] if with_root else [])]
         self.issued += 1
         pem = self.folder / f"server-{self.issued}.pem"
@@ -98,8 +102,18 @@ def _sign(
     return builder.sign(issuer[1], hashes.SHA256())
 
 
-def _authority(folder: Path, name: str) -> Authority:
-    key = ec.generate_private_key(ec.SECP256R1())
+def _signed_anew(certificate: x509.Certificate, key: Key, digest: hashes.SHA1) -> x509.Certificate:
+    """The same certificate with a signature that the library makes no more. The key is RSA, so no length changes."""
+    assert isinstance(key, rsa.RSAPrivateKey)
+    with_sha256, with_sha1 = bytes.fromhex("2a864886f70d01010b"), bytes.fromhex("2a864886f70d010105")
+    renamed = certificate.public_bytes(Encoding.DER).replace(with_sha256, with_sha1)
+    signed = x509.load_der_x509_certificate(renamed).tbs_certificate_bytes
+    signature = key.sign(signed, padding.PKCS1v15(), digest)
+    return x509.load_der_x509_certificate(renamed[: -len(signature)] + signature)
+
+
+def _authority(folder: Path, name: str, *, key: Key | None = None) -> Authority:
+    key = key or ec.generate_private_key(ec.SECP256R1())
     certificate = _sign((name,), key, (_name(name), key), starts=-900 * DAY, ends=900 * DAY, is_authority=True)
     folder.mkdir()
     ca_file = folder / "ca.pem"
@@ -114,9 +128,22 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 @pytest.fixture(scope="session")
+def old_authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """An authority with an RSA key, as old software wants it."""
+    key = rsa.generate_private_key(65537, 2048)
+    return _authority(tmp_path_factory.mktemp("tls") / "old", "Old Authority", key=key)
+
+
+@pytest.fixture(scope="session")
 def stranger(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     """An authority that nobody trusts."""
     return _authority(tmp_path_factory.mktemp("tls") / "unknown", "Unknown Authority")
+
+
+@pytest.fixture
+def via(reach: GuardedDialer) -> Reach:
+    """What a contract of `laya_uptime.testing` asks for."""
+    return reach
 
 
 @pytest.fixture

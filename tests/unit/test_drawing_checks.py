@@ -1,0 +1,37 @@
+"""How a check without HTTP looks in a terminal."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from laya_uptime.cli.draw import waterfall
+from laya_uptime.domain.judge import judge
+from laya_uptime.domain.monitor import Rules
+from laya_uptime.domain.result import Answer, Evidence, Phases, Result, TlsFacts
+from laya_uptime.testing import a_monitor
+from laya_uptime.testing.observations import NOON, a_certificate, an_observation
+
+MS = timedelta(milliseconds=1)
+
+
+def drawn(evidence: Evidence) -> list[str]:
+    observation = an_observation(Answer(evidence))
+    monitor = replace(a_monitor("mail", name="mail"), target="tcp://mail.example:25")
+    return waterfall(monitor, Result(observation=observation, verdict=judge(observation, Rules()))).splitlines()
+
+
+def test_what_a_peer_said_is_shown_line_by_line_and_cut() -> None:
+    lines = drawn(Evidence(address="192.0.2.10", phases=Phases(connect=MS), said="220 hi\r\n\r\n" + "250 x\r\n" * 11))
+
+    assert lines[0] == "✓ mail up 43 ms"
+    assert lines[4:] == ["  said: 220 hi", *["  said: 250 x"] * 8, "  and 3 lines more"]
+    assert drawn(Evidence(said="x" * 500))[-1] == f"  said: {'x' * 199}…"
+
+
+def test_a_certificate_tells_its_key_and_signature_and_a_weak_one_its_weakness() -> None:
+    weak = replace(a_certificate(NOON + timedelta(days=90)), key="RSA", bits=1024, digest="SHA-256")
+
+    lines = drawn(Evidence(tls=TlsFacts(version="TLSv1.2", cipher="X", chain=(weak,))))
+
+    assert lines[0] == ("▲ mail degraded 43 ms: certificate has a weak key: RSA of 1024 bits, 2048 are the least")
+    assert "  reason: cert_weak" in lines
+    assert lines[-1] == "  certificate: CN=shop.example, until 2027-02-23 (90 days left), RSA 1024, SHA-256"
