@@ -45,7 +45,6 @@ _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
 _DAMAGE_AT_OPEN = _DAMAGE | {sqlite3.SQLITE_ERROR}
 _FILES = ("", "-wal", "-shm", "-journal")  # a journal left behind would be rolled back into the next database
 _MS = timedelta(milliseconds=1)
-_Row = tuple[object, ...]
 T = TypeVar("T")
 
 
