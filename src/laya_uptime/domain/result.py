@@ -135,11 +135,21 @@ class ProgramReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Attempted:
+    """One address of several that was tried, how long, and why it was not the one; no cause: it was."""
+
+    address: str
+    took: timedelta
+    cause: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """Everything one probe saw, complete or not. URLs and header values are redacted where they may hold secrets."""
 
     addresses: tuple[str, ...] = ()  # all that the name resolved to, in the order tried
     address: str | None = None  # the one that was connected
+    attempts: tuple[Attempted, ...] = ()  # where more than one address was tried, in the order in which they ended
     phases: Phases = field(default_factory=Phases)  # of the last exchange; earlier ones are in `redirects`
     http_version: str | None = None
     status: int | None = None
