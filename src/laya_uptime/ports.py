@@ -143,6 +143,7 @@ class Poll(Protocol):
     """Who waits for sockets and deadlines. Everything is called in the loop's thread."""
 
     view: memoryview  # 64 KiB that whoever reads may use until it returns
+    tells_failure: bool  # False: a connection that failed is merely writable, and must be asked
 
     def watch(self, descriptor: int, handler: Handler) -> None:
         """Call `handler` with the events of this socket from now on. A socket that is watched gets a new handler."""

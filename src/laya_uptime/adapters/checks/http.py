@@ -210,7 +210,7 @@ class _Journey:
         assert exchange is not None
         if prepared.keeps and self._request is prepared.request:
             prepared.kept = exchange.keep()
-        if self._trail.status in _REDIRECTS and prepared.redirects and (location := exchange.answer.header("location")):
+        if self._trail.status in _REDIRECTS and prepared.redirects and (location := exchange.answer.location):
             refused = self._turn(location)
             if refused is None:
                 self._ask()

@@ -5,6 +5,7 @@ the peer sends can cost more than the limits below. What is learnt goes into the
 answer early loses nothing of it.
 """
 
+from enum import Enum
 from functools import lru_cache
 from typing import NoReturn
 
@@ -27,6 +28,7 @@ _LONGEST_SHOWN = 1024  # characters of a header's value that are kept as evidenc
 
 _COOKIES = frozenset(("cookie", "set-cookie"))
 _ADDRESSES = frozenset(("content-location", "location", "referer"))
+_FRAMING = frozenset(("content-encoding", "content-length", "content-type", "transfer-encoding"))
 
 
 class Answer:
@@ -35,13 +37,37 @@ class Answer:
     Feed it until `is_whole`, tell it the end of the stream, and `close` it in any case.
     """
 
+    __slots__ = (
+        "_bodiless",
+        "_body_received",
+        "_declared",
+        "_decoder",
+        "_failure",
+        "_head_received",
+        "_in_body",
+        "_interim",
+        "_line_bytes",
+        "_lines",
+        "_parser",
+        "_raw",
+        "_raw_received",
+        "_status_text",
+        "_surplus",
+        "_trail",
+        "_until_end",
+        "is_whole",
+        "location",
+    )
+
     def __init__(self, trail: ExchangeTrail, *, bodiless: bool) -> None:
         self.is_whole = False
+        self.location: str | None = None  # where a redirect points
         self._trail = trail
         self._bodiless = bodiless  # HEAD: the headers speak of a body that does not come
-        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
-        self._parser.set_dangerous_leniencies(lenient_optional_cr_before_lf=True)
-        self.headers: list[tuple[str, str]] = []
+        parser = httptools.HttpResponseParser(self)
+        parser.set_dangerous_leniencies(lenient_optional_cr_before_lf=True)
+        self._parser: httptools.HttpResponseParser | None = parser
+        self._raw: list[tuple[bytes, bytes]] = []  # the headers as they came
         self._status_text = b""
         self._in_body = False  # the headers of the answer itself are over
         self._interim = 0
@@ -111,9 +137,10 @@ class Answer:
         """Let go of the parser, which holds this object in turn; its memory shall not wait for the collector."""
         self._parser = None
 
-    def header(self, name: str) -> str | None:
-        """Return the value of the first header of this name, in lower case; None: there is none."""
-        return next((value for key, value in self.headers if key == name), None)
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """Return the headers as they came, names in lower case: in confidence, unlike those in the trail."""
+        return tuple((_sort(name)[0], value.decode("latin-1").strip()) for name, value in self._raw)
 
     # What follows is called by the parser. An exception would come back dressed up, so the fault is kept beside it.
 
@@ -133,7 +160,7 @@ class Answer:
         if self._line_bytes > _LARGEST_HEAD:
             self._refuse(Reason.TOO_LARGE, "the headers are too large: more than 64 KiB")
         if not self._in_body:
-            self.headers.append((name.decode("latin-1").lower(), value.decode("latin-1").strip()))
+            self._raw.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Decide how the body is framed and encoded."""
@@ -148,15 +175,35 @@ class Answer:
             self._skip_interim(status)
             return
         trail.status = status
-        trail.status_text = "".join(char for char in self._status_text.decode("latin-1") if char.isprintable())[:200]
+        trail.status_text = _printable(self._status_text)
         trail.http_version = version
-        trail.headers = tuple((name, shown_header(name, value)) for name, value in self.headers)
-        trail.content_type = self._all("content-type")
+        framing = self._read_headers()
         self._in_body = True
         if self._bodiless or status in {204, 304}:
             self.is_whole = True
-            return
-        self._read_framing()
+        else:
+            self._read_framing(framing)
+
+    def _read_headers(self) -> dict[str, str]:
+        """Note the headers as evidence, and return those that say how the body is framed and encoded."""
+        shown: list[tuple[str, str]] = []
+        framing: dict[str, str] = {}
+        for raw_name, raw_value in self._raw:
+            name, sort = _sort(raw_name)
+            value = raw_value.decode("latin-1").strip()
+            if sort is _Sort.FRAMING:
+                framing[name] = f"{framing[name]}, {value}" if name in framing else value
+            elif sort is _Sort.CONFIDENTIAL:
+                value = DOTS
+            elif sort is _Sort.ADDRESS:
+                if name == "location" and self.location is None:
+                    self.location = value
+                value = redact(value)
+            shown.append((name, value[:_LONGEST_SHOWN]))
+        trail = self._trail
+        trail.headers = tuple(shown)
+        trail.content_type = framing.get("content-type", "")
+        return framing
 
     def on_body(self, data: bytes) -> None:
         """Take a piece of the body."""
@@ -188,20 +235,19 @@ class Answer:
         self._interim += 1
         if self._interim > _MOST_INTERIM:
             self._refuse(Reason.HTTP_PROTOCOL, f"more than {_MOST_INTERIM} interim answers")
-        self.headers.clear()
+        self._raw.clear()
         self._status_text = b""
 
-    def _read_framing(self) -> None:
-        codings = [coding for part in self._all("transfer-encoding").split(",") if (coding := part.strip().lower())]
-        length = self._all("content-length")
-        if codings:
+    def _read_framing(self, framing: dict[str, str]) -> None:
+        coding, length = framing.get("transfer-encoding"), framing.get("content-length")
+        if coding is not None and (codings := [each for part in coding.split(",") if (each := part.strip().lower())]):
             if codings != ["chunked"]:
                 self._refuse(Reason.HTTP_PROTOCOL, "the answer has a transfer coding that we did not ask for")
         elif length:
             self._declared = int(length)  # the parser has let digits pass, and one such header
         else:
             self._until_end = True
-        if encodings := self._all("content-encoding"):
+        if encodings := framing.get("content-encoding"):
             try:
                 self._decoder = Decoder(encodings, room=LARGEST_BODY)
             except NotDecodable as error:
@@ -215,9 +261,6 @@ class Answer:
             self._refuse(Reason.TRUNCATED, f"the {self._decoder.names} data of the body ends early")
         self.is_whole = True
 
-    def _all(self, name: str) -> str:
-        return ", ".join(value for key, value in self.headers if key == name)
-
     def _refuse(self, reason: Reason, detail: str) -> NoReturn:
         self._failure = self._fault(reason, detail)
         raise self._failure
@@ -226,16 +269,37 @@ class Answer:
         return fault(reason, detail, self._trail.evidence())
 
 
-def shown_header(name: str, value: str) -> str:
-    """Return a header's value as evidence: secrets as dots, addresses redacted, length bounded."""
-    if _is_confidential(name):
-        return DOTS
-    return (redact(value) if name in _ADDRESSES else value)[:_LONGEST_SHOWN]
+class _Sort(Enum):
+    """What a header's name says of its value."""
+
+    PLAIN = 0
+    CONFIDENTIAL = 1
+    ADDRESS = 2
+    FRAMING = 3
 
 
 @lru_cache(maxsize=512)
-def _is_confidential(name: str) -> bool:
-    return name in _COOKIES or looks_secret(name)
+def _sort(name: bytes) -> tuple[str, _Sort]:
+    """Return a header's name in lower case, and what it says of the value."""
+    lower = name.decode("latin-1").lower()
+    if lower in _FRAMING:
+        return lower, _Sort.FRAMING
+    if lower in _COOKIES or looks_secret(lower):
+        return lower, _Sort.CONFIDENTIAL
+    return lower, _Sort.ADDRESS if lower in _ADDRESSES else _Sort.PLAIN
+
+
+def shown_header(name: str, value: str) -> str:
+    """Return a header's value as evidence: secrets as dots, addresses redacted, length bounded."""
+    _, sort = _sort(name.encode("utf-8", "replace"))
+    if sort is _Sort.CONFIDENTIAL:
+        return DOTS
+    return (redact(value) if sort is _Sort.ADDRESS else value)[:_LONGEST_SHOWN]
+
+
+@lru_cache(maxsize=256)
+def _printable(status_text: bytes) -> str:
+    return "".join(char for char in status_text.decode("latin-1") if char.isprintable())[:200]
 
 
 def _in_plain_words(error: httptools.HttpParserError, beginning: bytes) -> str:

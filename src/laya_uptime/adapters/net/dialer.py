@@ -21,7 +21,7 @@ from laya_uptime.adapters.net.icmp import NotPermitted, icmp_socket
 from laya_uptime.adapters.net.names.asking import Unanswered
 from laya_uptime.adapters.net.names.system import SystemNames
 from laya_uptime.adapters.net.poll import make_poll
-from laya_uptime.adapters.net.race import Race, Target, most_telling, target, without_ipv6
+from laya_uptime.adapters.net.race import Race, Straight, Target, most_telling, target, without_ipv6
 from laya_uptime.adapters.net.resolver import Resolver, ThreadResolver
 from laya_uptime.adapters.net.tls import Contexts, Options
 from laya_uptime.adapters.net.trail import ExchangeTrail
@@ -36,6 +36,7 @@ from laya_uptime.ports import ClientCertificate, Clock, Fault, Poll, Purpose, Tr
 _MOST_TRIED = 16
 _OFFLINE = "this machine has no network"
 _MOST_NOTED = 64
+_MOST_WAYS = 16_384
 
 # Addresses for documentation (RFC 5737, RFC 3849): nobody is there, but a machine with a network has a route to them.
 _ANYWHERE = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
@@ -94,6 +95,7 @@ class GuardedDialer:
         self._asks_the_system = resolver is not None
         self._is_online = is_online
         self._contexts = Contexts()
+        self._ways: dict[tuple[str, int, Purpose, bool, Literal[4, 6] | None], Target] = {}
         self._poll: Poll | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -113,10 +115,13 @@ class GuardedDialer:
 
     @property
     def poll(self) -> Poll:
-        """Return who waits for sockets in the running loop; made when it is first needed there."""
-        loop = asyncio.get_running_loop()
-        if self._poll is None or self._loop is not loop:
-            self._poll, self._loop = make_poll(loop), loop
+        """Return who waits for sockets in the running loop; made when it is first needed there.
+
+        Raise OSError where this machine has no descriptor left for it.
+        """
+        if self._poll is None or self._loop is None or not self._loop.is_running():
+            self._loop = asyncio.get_running_loop()
+            self._poll = make_poll(self._loop)
         return self._poll
 
     def refusal(self, host: str) -> str | None:
@@ -153,7 +158,10 @@ class GuardedDialer:
         if isinstance(outcome, Fault):
             raise outcome
         self.poll.forget(outcome.fileno())
-        return TcpConnection(outcome, trail=trail, clock=self.clock)
+        sock = socket.socket(fileno=outcome.detach())  # the loop and its transports want the full one
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return TcpConnection(sock, trail=trail, clock=self.clock)
 
     def dial(
         self,
@@ -168,9 +176,12 @@ class GuardedDialer:
         trail: Trail,
     ) -> "_Dialling":
         """Resolve, vet and connect, and call `done` once with the socket, or with the fault (see `Reach.dial`)."""
-        dialling = _Dialling(self, port, done, purpose=purpose, explicit=explicit, version=version, trail=trail)
-        known = self._written(host)
-        if known is not None:
+        dialling = _Dialling(self, port, done, purpose, explicit, version, trail)
+        way = self._ways.get((host, port, purpose, explicit, version))
+        if way is not None:
+            trail.addresses = (way.address,)
+            dialling.go(way)
+        elif (known := self._written(host)) is not None:
             trail.addresses = (str(known),)
             dialling.towards(host, (known,))
         else:
@@ -199,12 +210,16 @@ class GuardedDialer:
         if version is not None:
             addresses = _of_version(addresses, version, host, trail)
         allowed = self._vet(addresses, trail, purpose=purpose, explicit=explicit)
-        return [target(address, port) for address in allowed]
+        found = [target(address, port) for address in allowed]
+        if len(addresses) == 1 and found[0].address == host:
+            # The policy does not change, so a host that is an address needs vetting once.
+            if len(self._ways) >= _MOST_WAYS:
+                self._ways.clear()
+            self._ways[host, port, purpose, explicit, version] = found[0]
+        return found
 
-    def connected(self, sock: socket.socket, address: str, trail: Trail, *, purpose: Purpose) -> socket.socket | Fault:
+    def connected(self, sock: socket.socket, trail: Trail, *, purpose: Purpose) -> socket.socket | Fault:
         """Return the socket that was connected, or the fault of what came between."""
-        trail.address = address
-        trail.enter(None)
         try:
             if purpose is Purpose.CHECK:
                 fp("check.socket_open")
@@ -371,16 +386,15 @@ class GuardedDialer:
 class _Dialling:
     """One connection on its way: first a name, then a race of its addresses."""
 
-    __slots__ = ("_dialer", "_done", "_explicit", "_port", "_purpose", "_race", "_task", "_trail", "_version")
+    __slots__ = ("_dialer", "_done", "_explicit", "_port", "_purpose", "_task", "_trail", "_under_way", "_version")
 
     def __init__(
         self,
         dialer: GuardedDialer,
         port: int,
         done: Callable[[socket.socket | Fault], None],
-        *,
         purpose: Purpose,
-        explicit: bool,
+        explicit: bool,  # noqa: FBT001  one caller, and this is the way of every check
         version: Literal[4, 6] | None,
         trail: Trail,
     ) -> None:
@@ -392,7 +406,7 @@ class _Dialling:
         self._version = version
         self._trail = trail
         self._task: asyncio.Task[None] | None = None
-        self._race: Race | None = None
+        self._under_way: Race | Straight | None = None
 
     def looking_up(self, host: str, addresses: Coroutine[None, None, list[Address]]) -> None:
         """Go on when the name has been looked up."""
@@ -421,28 +435,56 @@ class _Dialling:
                 explicit=self._explicit,
                 version=self._version,
             )
-            poll = self._dialer.poll
         except Fault as trouble:
             self._finish(trouble)
-            return
-        except OSError as error:  # the zone of an address is not one of this machine, or no descriptor is left
+        except OSError as error:  # the zone of an address is not one of this machine
             self._finish(self._dialer.unreached(error, trail))
-            return
-        trail.enter("connect")
-        self._race = Race(targets, poll=poll, clock=self._dialer.clock, done=self._over)
-        self._race.start()
+        else:
+            self.race(targets)
 
-    def _over(self, sock: socket.socket | None, address: str, error: OSError | None) -> None:
-        race, self._race = self._race, None
-        trail = self._trail
-        if race is not None and race.attempted:
-            trail.attempts = tuple(race.attempted)
-        if sock is not None:
-            self._finish(self._dialer.connected(sock, address, trail, purpose=self._purpose))
+    def race(self, targets: Sequence[Target]) -> None:
+        """Connect to the first of these that answers."""
+        if len(targets) == 1:
+            self.go(targets[0])
             return
-        trail.enter(None)
+        self._trail.enter("connect")
+        try:
+            poll = self._dialer.poll
+        except OSError as error:
+            self._over(None, error)
+            return
+        race = self._under_way = Race(targets, poll=poll, clock=self._dialer.clock, done=self._raced)
+        race.start()
+
+    def go(self, towards: Target) -> None:
+        """Connect to the one address there is."""
+        trail = self._trail
+        trail.enter("connect")
+        try:
+            poll = self._dialer.poll
+        except OSError as error:
+            self._over(None, error)
+            return
+        trail.address = towards.address  # of the connection, once there is one
+        straight = self._under_way = Straight(towards, poll, self._over)
+        straight.start()
+
+    def _raced(self, sock: socket.socket | None, address: str, error: OSError | None) -> None:
+        race, trail = self._under_way, self._trail
+        if isinstance(race, Race) and race.attempted:
+            trail.attempts = tuple(race.attempted)
+        trail.address = address or None
+        self._over(sock, error)
+
+    def _over(self, sock: socket.socket | None, error: OSError | None) -> None:
+        self._under_way = None
+        self._trail.enter(None)
+        if sock is not None:
+            self._finish(self._dialer.connected(sock, self._trail, purpose=self._purpose))
+            return
+        self._trail.address = None
         assert error is not None
-        self._finish(self._dialer.unreached(error, trail))
+        self._finish(self._dialer.unreached(error, self._trail))
 
     def _finish(self, outcome: socket.socket | Fault) -> None:
         done, self._done = self._done, None
@@ -454,9 +496,9 @@ class _Dialling:
         self._done = None
         if self._task is not None:
             self._task.cancel()
-        if self._race is not None:
-            self._race.cancel()
-            self._race = None
+        if self._under_way is not None:
+            self._under_way.cancel()
+            self._under_way = None
 
 
 @lru_cache(maxsize=4096)

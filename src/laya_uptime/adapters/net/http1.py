@@ -18,7 +18,6 @@ import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from enum import IntEnum
 from typing import Literal
 
 from laya_uptime.adapters.net import wire
@@ -116,13 +115,7 @@ class Request:
         return replace(self, url=url, headers=headers, client=None, place=None, server_name=None, keep_alive=False)
 
 
-class _State(IntEnum):
-    DIALLING = 0
-    OPENING = 1
-    SHAKING = 2
-    SENDING = 3
-    READING = 4
-    DONE = 5
+DIALLING, OPENING, SHAKING, SENDING, READING, DONE = range(6)
 
 
 @dataclass(slots=True)
@@ -181,7 +174,7 @@ class Exchange:
         self._done: Callable[[Fault | None], None] | None = done
         self._kept = kept
         self._keeps = keeps
-        self._state = _State.DIALLING
+        self._state: int = DIALLING
         self._dialling: Dialling | None = None
         self._context: ssl.SSLContext | None = None
         self._sock: socket.socket | None = None
@@ -247,7 +240,7 @@ class Exchange:
             version=request.version,
             trail=self.trail,
         )
-        if self._state is _State.DIALLING:
+        if self._state == DIALLING:
             self._dialling = dialling
 
     def _reuse(self, kept: Kept) -> None:
@@ -257,7 +250,7 @@ class Exchange:
         self._poll.watch(self._descriptor, self._ready)
         if kept.session is not None:
             self.trail.tls = kept.session.facts
-        self._step(self._send)
+        self._step(Exchange._send)
 
     def _dialled(self, outcome: socket.socket | Fault) -> None:
         self._dialling = None
@@ -270,18 +263,23 @@ class Exchange:
         self._sock = outcome
         self._descriptor = outcome.fileno()
         self._poll.watch(self._descriptor, self._ready)
-        self._step(self._open if self._request.proxy is not None else self._shake if self._context else self._send)
+        if self._request.proxy is not None:
+            self._step(Exchange._open)
+        elif self._context is not None:
+            self._step(Exchange._shake)
+        else:
+            self._step(Exchange._send)
 
     def _ready(self, events: int) -> None:
         """Take the poll's call."""
-        self._events = events
-        if self._state is not _State.DONE:
-            self._step(_STEPS[self._state], self)
+        if self._state != DONE:
+            self._events = events
+            self._step(_STEPS[self._state])
 
-    def _step(self, step: Callable[..., None], *arguments: object) -> None:
+    def _step(self, step: "Callable[[Exchange], None]") -> None:
         """Do one step, and end with a fault whatever it raises."""
         try:
-            step(*arguments)
+            step(self)
         except Fault as trouble:
             self._end(trouble)
         except ssl.SSLError as error:
@@ -303,7 +301,7 @@ class Exchange:
             self._send()
             return
         self._tunnel = tunnel
-        self._state = _State.OPENING
+        self._state = OPENING
         self.trail.enter("connect")
         self._give(tunnel.opening())
 
@@ -329,8 +327,11 @@ class Exchange:
 
     def _shake(self) -> None:
         assert self._context is not None
-        self._state = _State.SHAKING
+        self._state = SHAKING
         self.trail.enter("tls")
+        assert self._sock is not None
+        # Otherwise the second of two small pieces waits for the first to be acknowledged.
+        self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._session = TlsSession(self._context, self._request.server_name or self._request.url.host)
         self._handshake(self._session)
 
@@ -367,7 +368,7 @@ class Exchange:
     # SENDING: the request.
 
     def _send(self) -> None:
-        self._state = _State.SENDING
+        self._state = SENDING
         trail, request = self.trail, self._request
         trail.enter("send")
         try:
@@ -381,6 +382,8 @@ class Exchange:
             self._sent()
 
     def _say_in_halves(self, request: Request) -> None:
+        assert self._sock is not None
+        self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         half = (len(request.body) + 1) // 2
         self._say(request.head + request.body[:half])
         fp("delivery.body_half_sent")
@@ -408,7 +411,7 @@ class Exchange:
             self._read()
 
     def _sent(self) -> None:
-        self._state = _State.READING
+        self._state = READING
         self.trail.enter("wait")
         if self._session is not None:
             self._take(self._session)  # what came behind the handshake in one piece
@@ -423,12 +426,12 @@ class Exchange:
             else:
                 session.feed(data)
                 self._take(session)
-            if self._state is _State.DONE or not data:
+            if self._state == DONE or not data:
                 return
 
     def _take(self, session: Session) -> None:
         """Read what TLS has decrypted."""
-        while self._state is not _State.DONE:
+        while self._state != DONE:
             data = session.read(_CHUNK)
             if data is None:
                 return
@@ -471,7 +474,7 @@ class Exchange:
             except BlockingIOError:
                 return
             yield view[:size]
-            if self._state is _State.DONE or not size or (size < len(view) and not self._events & _ENDED):
+            if self._state == DONE or not size or (size < len(view) and not self._events & _ENDED):
                 return
         # The edge is spent, so the next turn must be asked for.
         asyncio.get_running_loop().call_soon(self._ready, self._events | READABLE)
@@ -506,12 +509,12 @@ class Exchange:
 
     def _end(self, trouble: Fault | None) -> None:
         """Let go of everything and tell."""
-        if self._state is _State.DONE:
+        if self._state == DONE:
             return
         if trouble is not None and self._done is not None and self._kept is not None and not self.answer.has_begun:
             self._start_over()  # the server had closed it meanwhile, which is its right
             return
-        self._state = _State.DONE
+        self._state = DONE
         self.trail.enter(None)
         if self._dialling is not None:
             self._dialling.cancel()
@@ -529,7 +532,7 @@ class Exchange:
         self._close()
         self._kept = None
         self._rest = None
-        self._state = _State.DIALLING
+        self._state = DIALLING
         self.trail.clear()
         self.answer.close()
         self.answer = Answer(self.trail, bodiless=self._request.method == "HEAD")
@@ -547,11 +550,11 @@ class Exchange:
         sock.close()
 
 
-_STEPS: dict[_State, Callable[[Exchange], None]] = {
-    _State.OPENING: Exchange._opening,  # noqa: SLF001  the table of this very machine
-    _State.SHAKING: Exchange._shaking,  # noqa: SLF001
-    _State.SENDING: Exchange._sending,  # noqa: SLF001
-    _State.READING: Exchange._read,  # noqa: SLF001
+_STEPS: dict[int, Callable[[Exchange], None]] = {
+    OPENING: Exchange._opening,  # noqa: SLF001  the table of this very machine
+    SHAKING: Exchange._shaking,  # noqa: SLF001
+    SENDING: Exchange._sending,  # noqa: SLF001
+    READING: Exchange._read,  # noqa: SLF001
 }
 
 
@@ -601,7 +604,7 @@ async def request(
         status=trail.status or 0,
         status_text=trail.status_text,
         http_version=trail.http_version or "",
-        headers=tuple(exchange.answer.headers),
+        headers=exchange.answer.headers,
         body=bytes(trail.body),
         phases=trail.phases,
         tls=trail.tls,

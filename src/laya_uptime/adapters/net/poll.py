@@ -78,6 +78,8 @@ class _Alarms:
 class EpollPoll:
     """One epoll, nested in the loop."""
 
+    tells_failure = True
+
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.view = memoryview(bytearray(_ROOM))
         self._loop = loop
@@ -138,6 +140,8 @@ class LoopPoll:
     Its events are level-triggered, so only what the handler can use at the time is asked for: writing until it first
     was possible, then reading.
     """
+
+    tells_failure = False
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.view = memoryview(bytearray(_ROOM))

@@ -10,6 +10,7 @@ import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import cast
 
 from laya_uptime.adapters.net.faults import words
 from laya_uptime.adapters.net.sockaddr import SocketAddress, sockaddr
@@ -41,12 +42,17 @@ def target(address: Address, port: int) -> Target:
     return Target(family, str(address), place)
 
 
+# The C object itself: `socket.socket` wraps it in Python, which costs more than the system call.
+_make = cast("Callable[[int, int], socket.socket]", socket.SocketType)
+_STREAM = socket.SOCK_STREAM | getattr(socket, "SOCK_NONBLOCK", 0)
+
+
 def begin(towards: Target) -> socket.socket:
-    """Return a socket on its way there, non-blocking. Raise OSError where it fails at once."""
-    sock = socket.socket(towards.family, socket.SOCK_STREAM)
+    """Return a bare socket on its way there, non-blocking. Raise OSError where it fails at once."""
+    sock = _make(towards.family, _STREAM)
     try:
-        sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if _STREAM == socket.SOCK_STREAM:
+            sock.setblocking(False)
         code = sock.connect_ex(towards.place)
     except OSError:
         sock.close()
@@ -81,7 +87,7 @@ class Race:
     The socket that won is still watched by the poll; whoever takes it watches it anew or has it forgotten.
     """
 
-    __slots__ = ("_alarm", "_attempts", "_clock", "_done", "_errors", "_poll", "_waiting", "attempted")
+    __slots__ = ("_alarm", "_attempts", "_clock", "_done", "_errors", "_waiting", "attempted", "poll")
 
     def __init__(
         self,
@@ -92,7 +98,7 @@ class Race:
         done: Callable[[socket.socket | None, str, OSError | None], None],
     ) -> None:
         self.attempted: list[Attempted] = []  # those that are over
-        self._poll = poll
+        self.poll = poll
         self._clock = clock
         self._done: Callable[[socket.socket | None, str, OSError | None], None] | None = done
         self._waiting = list(reversed(targets))
@@ -122,9 +128,9 @@ class Race:
                 continue
             attempt = _Attempt(self, sock, towards, began)
             self._attempts.append(attempt)
-            self._poll.watch(sock.fileno(), attempt.ready)
+            self.poll.watch(sock.fileno(), attempt.ready)
             if self._waiting:
-                self._alarm = self._poll.alarm(STAGGER, self._next)
+                self._alarm = self.poll.alarm(STAGGER, self._next)
             return
         if not self._attempts:
             self._finish(None, "", most_telling(self._errors))
@@ -132,11 +138,11 @@ class Race:
     def lost(self, attempt: "_Attempt", error: OSError) -> None:
         """Note that an address is none to connect to, and go on."""
         self._attempts.remove(attempt)
-        self._poll.closing(attempt.sock.fileno())
+        self.poll.closing(attempt.sock.fileno())
         attempt.sock.close()
         self._note(attempt.towards, attempt.began, without_ipv6(error, attempt.towards))
         if self._alarm:
-            self._poll.silence(self._alarm)
+            self.poll.silence(self._alarm)
         self._next()
 
     def won(self, attempt: "_Attempt") -> None:
@@ -156,12 +162,12 @@ class Race:
 
     def _leave(self) -> None:
         if self._alarm:
-            self._poll.silence(self._alarm)
+            self.poll.silence(self._alarm)
             self._alarm = 0
         for other in self._attempts:
             took = timedelta(seconds=self._clock.monotonic() - other.began)
             self.attempted.append(Attempted(address=other.towards.address, took=took, cause="no answer by then"))
-            self._poll.closing(other.sock.fileno())
+            self.poll.closing(other.sock.fileno())
             other.sock.close()
         self._attempts.clear()
         self._waiting.clear()
@@ -187,8 +193,62 @@ class _Attempt:
         """Take the news that the attempt is over."""
         if not events & (WRITABLE | FAILED):
             return
-        code = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if code:
-            self.race.lost(self, OSError(code, errno.errorcode.get(code, "unknown")))
+        race = self.race
+        if (events & FAILED or not race.poll.tells_failure) and (error := failure(self.sock)) is not None:
+            race.lost(self, error)
         else:
-            self.race.won(self)
+            race.won(self)
+
+
+class Straight:
+    """The one attempt of a connection that has one address. `done` as for a race, without the address."""
+
+    __slots__ = ("_done", "_poll", "_sock", "_towards")
+
+    def __init__(
+        self, towards: Target, poll: Poll, done: Callable[[socket.socket | None, OSError | None], None]
+    ) -> None:
+        self._towards = towards
+        self._poll = poll
+        self._done: Callable[[socket.socket | None, OSError | None], None] | None = done
+        self._sock: socket.socket | None = None
+
+    def start(self) -> None:
+        """Connect; `done` may be called before this returns."""
+        try:
+            sock = self._sock = begin(self._towards)
+        except OSError as error:
+            self._finish(None, without_ipv6(error, self._towards))
+        else:
+            self._poll.watch(sock.fileno(), self._ready)
+
+    def cancel(self) -> None:
+        """Close it and call nobody."""
+        self._done = None
+        sock, self._sock = self._sock, None
+        if sock is not None:
+            self._poll.closing(sock.fileno())
+            sock.close()
+
+    def _ready(self, events: int) -> None:
+        sock = self._sock
+        if sock is None or not events & (WRITABLE | FAILED):
+            return
+        self._sock = None
+        if (events & FAILED or not self._poll.tells_failure) and (error := failure(sock)) is not None:
+            self._poll.closing(sock.fileno())
+            sock.close()
+            self._finish(None, without_ipv6(error, self._towards))
+        else:
+            self._finish(sock, None)
+
+    def _finish(self, sock: socket.socket | None, error: OSError | None) -> None:
+        done, self._done = self._done, None
+        if done is not None:
+            done(sock, error)
+
+
+def failure(sock: socket.socket) -> OSError | None:
+    """Return why a socket could not be connected; None: it was."""
+    code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    return OSError(code, errno.errorcode.get(code, "unknown")) if code else None
