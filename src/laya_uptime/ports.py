@@ -281,6 +281,10 @@ class Reach(Protocol):
         """
         ...
 
+    def fast_context(self, *, ca_file: str | None = None) -> object | None:
+        """Return a context of the TLS library that is fast but has not the last word; None: there is none here."""
+        ...
+
 
 @runtime_checkable
 class Placed(Protocol):

@@ -110,7 +110,7 @@ class HttpCheck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class PreparedHttp:
     """The request of a check, written once."""
 
-    __slots__ = ("keeps", "kept", "redirects", "request", "via")
+    __slots__ = ("is_fast", "keeps", "kept", "redirects", "request", "via")
 
     def __init__(self, check: HttpCheck, via: Reach) -> None:
         """Write it. The check's options have been found sound."""
@@ -118,6 +118,7 @@ class PreparedHttp:
         self.redirects = check.redirects
         self.keeps = check.keep_alive
         self.kept: Kept | None = None
+        self.is_fast = True  # until a server turns out to be one that only the usual TLS library can talk to
         certificate = check.client_certificate
         self.request = Request(
             method=check.method,
@@ -166,7 +167,12 @@ class _Journey:
 
     def go(self) -> None:
         prepared = self._prepared
-        self._alarm = prepared.via.poll.alarm(self._timeout.total_seconds(), self._overdue)
+        seconds = self._timeout.total_seconds()
+        if prepared.is_fast and prepared.request.is_encrypted:
+            seconds /= 2  # the other half is for the library whose word counts
+            self._alarm = prepared.via.poll.alarm(seconds, self._half_time)
+        else:
+            self._alarm = prepared.via.poll.alarm(seconds, self._overdue)
         kept, prepared.kept = prepared.kept, None
         self._ask(kept)
 
@@ -191,6 +197,7 @@ class _Journey:
             self._answered,
             kept=kept,
             keeps=prepared.keeps and self._request is prepared.request,
+            fast=prepared.is_fast,
         )
         self._exchange.start()
 
@@ -208,6 +215,8 @@ class _Journey:
             return self._failed(trouble.failure)
         exchange, prepared = self._exchange, self._prepared
         assert exchange is not None
+        if exchange.fell_back:
+            prepared.is_fast = False
         if prepared.keeps and self._request is prepared.request:
             prepared.kept = exchange.keep()
         if self._trail.status in _REDIRECTS and prepared.redirects and (location := exchange.answer.location):
@@ -222,6 +231,12 @@ class _Journey:
         done, self._done = self._done, None
         if done is not None:
             done(seen)
+
+    def _half_time(self) -> None:
+        prepared, exchange = self._prepared, self._exchange
+        self._alarm = prepared.via.poll.alarm(self._timeout.total_seconds() / 2, self._overdue)
+        if exchange is not None and exchange.is_fast:
+            exchange.fall_back()
 
     def _overdue(self) -> None:
         self._trail.enter(None)

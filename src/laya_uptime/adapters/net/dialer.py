@@ -13,8 +13,9 @@ from collections.abc import Callable, Coroutine, Sequence
 from functools import lru_cache
 from ipaddress import IPv6Network, ip_address
 from itertools import chain, zip_longest
-from typing import Literal
+from typing import Literal, cast
 
+from laya_uptime.adapters.net import fast_tls
 from laya_uptime.adapters.net.connection import TcpConnection
 from laya_uptime.adapters.net.faults import fault, from_os_error, words
 from laya_uptime.adapters.net.icmp import NotPermitted, icmp_socket
@@ -23,7 +24,7 @@ from laya_uptime.adapters.net.names.system import SystemNames
 from laya_uptime.adapters.net.poll import make_poll
 from laya_uptime.adapters.net.race import Race, Straight, Target, most_telling, target, without_ipv6
 from laya_uptime.adapters.net.resolver import Resolver, ThreadResolver
-from laya_uptime.adapters.net.tls import Contexts, Options
+from laya_uptime.adapters.net.tls import Contexts, Options, make_context
 from laya_uptime.adapters.net.trail import ExchangeTrail
 from laya_uptime.domain.dns import NameServer, cause
 from laya_uptime.domain.egress import Address, EgressPolicy, plain
@@ -94,7 +95,8 @@ class GuardedDialer:
         self._names = names or SystemNames(clock=clock)
         self._asks_the_system = resolver is not None
         self._is_online = is_online
-        self._contexts = Contexts()
+        self._fast_contexts = Contexts(lambda options: fast_tls.make_context(options.ca_file))
+        self._contexts = Contexts(make_context)
         self._ways: dict[tuple[str, int, Purpose, bool, Literal[4, 6] | None], Target] = {}
         self._poll: Poll | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -112,6 +114,12 @@ class GuardedDialer:
         return self._contexts.get(
             Options(ca_file=ca_file, insecure=insecure, speaks_http=speaks_http, admits_weak=admits_weak, client=client)
         )
+
+    def fast_context(self, *, ca_file: str | None = None) -> object | None:
+        """Return the context of the faster TLS library with this option; None: there is none."""
+        if fast_tls.library() is None:
+            return None
+        return cast("object | None", self._fast_contexts.get(Options(ca_file=ca_file)))
 
     @property
     def poll(self) -> Poll:

@@ -23,6 +23,7 @@ from typing import Literal
 from laya_uptime.adapters.net import wire
 from laya_uptime.adapters.net.answer import Answer
 from laya_uptime.adapters.net.exchange import trusted
+from laya_uptime.adapters.net.fast_tls import FastSession
 from laya_uptime.adapters.net.faults import fault, from_os_error
 from laya_uptime.adapters.net.proxy import Proxy, Tunnel
 from laya_uptime.adapters.net.session import Session, TlsSession, in_words
@@ -141,6 +142,7 @@ class Exchange:
         "_dialling",
         "_done",
         "_events",
+        "_fast",
         "_keeps",
         "_kept",
         "_poll",
@@ -152,6 +154,7 @@ class Exchange:
         "_tunnel",
         "_via",
         "answer",
+        "fell_back",
         "trail",
     )
 
@@ -164,8 +167,14 @@ class Exchange:
         *,
         kept: Kept | None = None,
         keeps: bool = False,
+        fast: bool = False,
     ) -> None:
-        """Begin nothing yet. `kept` is used instead of a fresh connection; `keeps`: hand the connection on (`keep`)."""
+        """Begin nothing yet.
+
+        `kept` is used instead of a fresh connection; `keeps`: hand the connection on (`keep`); `fast`: try the faster
+        TLS library first, where there is one.
+        """
+        self.fell_back = False  # the faster library failed
         self.trail = trail
         self.answer = Answer(trail, bodiless=request.method == "HEAD")
         self._via = via
@@ -174,6 +183,7 @@ class Exchange:
         self._done: Callable[[Fault | None], None] | None = done
         self._kept = kept
         self._keeps = keeps
+        self._fast = fast and request.is_encrypted and not request.insecure and request.client is None
         self._state: int = DIALLING
         self._dialling: Dialling | None = None
         self._context: ssl.SSLContext | None = None
@@ -332,8 +342,16 @@ class Exchange:
         assert self._sock is not None
         # Otherwise the second of two small pieces waits for the first to be acknowledged.
         self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._session = TlsSession(self._context, self._request.server_name or self._request.url.host)
-        self._handshake(self._session)
+        host = self._request.server_name or self._request.url.host
+        fast = self._via.fast_context(ca_file=self._request.ca_file) if self._fast else None
+        session: Session
+        if fast is not None:
+            session = FastSession(fast, host)
+        else:
+            self._fast = False
+            session = TlsSession(self._context, host)
+        self._session = session
+        self._handshake(session)
 
     def _shaking(self) -> None:
         session = self._session
@@ -511,9 +529,13 @@ class Exchange:
         """Let go of everything and tell."""
         if self._state == DONE:
             return
-        if trouble is not None and self._done is not None and self._kept is not None and not self.answer.has_begun:
-            self._start_over()  # the server had closed it meanwhile, which is its right
-            return
+        if trouble is not None and self._done is not None:
+            if self._kept is not None and not self.answer.has_begun:
+                self._start_over()  # the server had closed it meanwhile, which is its right
+                return
+            if self._fast and self._sock is not None:
+                self.fall_back()
+                return
         self._state = DONE
         self.trail.enter(None)
         if self._dialling is not None:
@@ -526,6 +548,17 @@ class Exchange:
         if done is not None:
             done(trouble)
         self._close()  # unless somebody kept it
+
+    def fall_back(self) -> None:
+        """Begin again with the TLS library whose word counts; only where the faster one is in use."""
+        self._fast = False
+        self.fell_back = True
+        self._start_over()
+
+    @property
+    def is_fast(self) -> bool:
+        """Say whether the faster TLS library is in use, or about to be."""
+        return self._fast and self._state != DONE
 
     def _start_over(self) -> None:
         """Forget what was seen, and begin again on a fresh connection."""

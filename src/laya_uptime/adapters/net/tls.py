@@ -6,14 +6,14 @@ The standard library verifies; what was presented is read from the chain it keep
 
 import hashlib
 import ssl
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from laya_uptime.adapters.net.der import strength
 from laya_uptime.domain.reason import Reason
@@ -22,6 +22,8 @@ from laya_uptime.ports import ClientCertificate
 
 if TYPE_CHECKING:
     from cryptography import x509
+
+T = TypeVar("T")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_CERTIFICATES = 10
@@ -126,19 +128,20 @@ def _blaming(what: str, otherwise: str) -> Iterator[None]:
         raise UselessFile(f"{what} {cause}") from error
 
 
-class Contexts:
+class Contexts(Generic[T]):
     """One shared context per set of options, because reading the authorities costs milliseconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, make: Callable[[Options], T]) -> None:
         """Read nothing yet: a drop-in that only speaks http:// never pays for the authorities."""
-        self._known: dict[Options, tuple[tuple[int, ...], ssl.SSLContext]] = {}
+        self._make = make
+        self._known: dict[Options, tuple[tuple[int, ...], T]] = {}
 
-    def get(self, options: Options) -> ssl.SSLContext:
-        """Return the context with these options; a changed file is read again. Raise UselessFile as `make_context` does."""
+    def get(self, options: Options) -> T:
+        """Return the context with these options; a changed file is read again. Raise as `make` does."""
         stamps = tuple(_stamp(file) for file in options.files)
         known = self._known.get(options)
         if known is None or known[0] != stamps:
-            known = self._known[options] = stamps, make_context(options)
+            known = self._known[options] = stamps, self._make(options)
         return known[1]
 
 
@@ -242,8 +245,13 @@ def _chain(tls: ssl.SSLObject) -> tuple[Certificate, ...]:
         presented = public() if public is not None else None
     except (ValueError, ssl.SSLError):
         presented = None
+    return chain_of(presented or ())
+
+
+def chain_of(presented: Iterable[Any]) -> tuple[Certificate, ...]:
+    """Return the facts of certificates, in DER form or as OpenSSL's objects; what cannot be read ends the chain."""
     found = []
-    for certificate in list(presented or ())[:_MOST_CERTIFICATES]:
+    for certificate in list(presented)[:_MOST_CERTIFICATES]:
         try:
             found.append(from_der(certificate) if isinstance(certificate, bytes) else _read(certificate))
         except (KeyError, OverflowError, ValueError):  # dates or names that no calendar or alphabet has
