@@ -226,6 +226,7 @@ class Reach(Protocol):
         purpose: Purpose,
         explicit: bool = False,
         resolver: NameServer | None = None,
+        version: Literal[4, 6] | None = None,
         trail: Trail | None = None,
     ) -> Connection:
         """Resolve, vet and connect.
@@ -234,6 +235,23 @@ class Reach(Protocol):
         up. `explicit` says that a person wrote this very host into the configuration; notifications reach private and
         loopback addresses only then. Raise `Fault` (with reason, detail and partial evidence) when there is no connection to be
         had. The caller sets the deadline, and gives a `trail` where it wants to know how far things got by then.
+        """
+        ...
+
+    async def vet(
+        self,
+        host: str,
+        *,
+        purpose: Purpose,
+        explicit: bool = False,
+        resolver: NameServer | None = None,
+        version: Literal[4, 6] | None = None,
+        trail: Trail | None = None,
+    ) -> tuple[str, ...]:
+        """Resolve and vet, and return the addresses that there is a route to, in the order in which to try them.
+
+        For what cannot go through `connect`, as QUIC cannot; whoever asks sends nothing to any other address. The
+        options are those of `connect`, and `Fault` is raised as there, also where nothing can be reached.
         """
         ...
 

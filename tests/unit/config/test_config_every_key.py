@@ -76,6 +76,7 @@ WRONG = {
     "monitors.http.body": ("5", "expected text, got a number"),
     "monitors.http.redirects": ("11", "expected a whole number from 0 to 10, got the number 11"),
     "monitors.http.ca_file": ("5", "expected text, got the number 5"),
+    "monitors.http.http_version": ("4", "expected 1.1, 2 or 3, got the number 4"),
     "monitors.http.resolver": ("dns.example", "`resolver`: it must be an IP address"),
     "monitors.dns.name": ("''", "at least 1 characters are needed, got 0"),
     "monitors.dns.type": ("dsn", "no check is called 'dsn'"),

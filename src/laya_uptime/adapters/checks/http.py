@@ -9,11 +9,12 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Annotated, Literal
 
 import msgspec
 
-from laya_uptime.adapters.net import wire
+from laya_uptime.adapters.net import curl, wire
 from laya_uptime.adapters.net.document import read_body
 from laya_uptime.adapters.net.exchange import overdue
 from laya_uptime.adapters.net.faults import words
@@ -52,10 +53,11 @@ class HttpCheck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     resolver: str | None = None  # the name server that is asked instead of this machine's own
     proxy: Secret | None = None  # http://[user:password@]host:port or socks5://...
     keep_alive: bool = False  # True: the connection is kept for the next check
+    http_version: Literal["1.1", "2", "3"] = "1.1"  # the one that is spoken, and no other; 2 and 3 by libcurl
 
     def __post_init__(self) -> None:
         """Raise ValueError with a plain sentence, and without any secret, where no request can be made of this."""
-        parse_url(self.url.reveal())
+        url = parse_url(self.url.reveal())
         for name, value in self.headers.items():
             wire.check_header(name, value.reveal())
         if self.bearer is not None:
@@ -69,6 +71,11 @@ class HttpCheck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         if self.client_key is not None and self.client_certificate is None:
             raise ValueError("`client_key` needs `client_certificate`")
         self._check_places()
+        if self.http_version != "1.1":
+            curl.check_request(self.http_version, scheme=url.scheme, method=self.method, has_body=self.body is not None)
+            for option in ("proxy", "keep_alive"):
+                if getattr(self, option):
+                    raise ValueError(f"`{option}` is for HTTP/1.1 alone")
 
     def _check_places(self) -> None:
         if self.server_name is not None:
@@ -110,15 +117,19 @@ class HttpCheck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class PreparedHttp:
     """The request of a check, written once."""
 
-    __slots__ = ("is_fast", "keeps", "kept", "redirects", "request", "via")
+    __slots__ = ("exchange", "is_fast", "keeps", "kept", "redirects", "request", "via")
 
     def __init__(self, check: HttpCheck, via: Reach) -> None:
         """Write it. The check's options have been found sound."""
         self.via = via
+        version = check.http_version
+        self.exchange = Exchange if version == "1.1" else partial(curl.CurlExchange, http_version=version)
         self.redirects = check.redirects
         self.keeps = check.keep_alive
         self.kept: Kept | None = None
-        self.is_fast = True  # until a server turns out to be one that only the usual TLS library can talk to
+        self.is_fast = (
+            version == "1.1"
+        )  # until a server turns out to be one that only the usual TLS library can talk to
         certificate = check.client_certificate
         self.request = Request(
             method=check.method,
@@ -162,7 +173,7 @@ class _Journey:
         self._been: set[tuple[str, tuple[str, str, int], str]] = set()
         self._request = prepared.request
         self._trail = ExchangeTrail(prepared.via.clock)
-        self._exchange: Exchange | None = None
+        self._exchange: Exchange | curl.CurlExchange | None = None
         self._alarm = 0
 
     def go(self) -> None:
@@ -190,7 +201,7 @@ class _Journey:
 
     def _ask(self, kept: Kept | None = None) -> None:
         prepared = self._prepared
-        self._exchange = Exchange(
+        self._exchange = prepared.exchange(
             prepared.via,
             self._request,
             self._trail,

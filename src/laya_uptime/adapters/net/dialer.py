@@ -145,13 +145,21 @@ class GuardedDialer:
         purpose: Purpose,
         explicit: bool = False,
         resolver: NameServer | None = None,
+        version: Literal[4, 6] | None = None,
         trail: Trail | None = None,
     ) -> TcpConnection:
         """Resolve, vet and connect. Raise `Fault` with reason, detail and partial evidence when there is no connection."""
         trail = ExchangeTrail(self.clock) if trail is None else trail
         over: asyncio.Future[socket.socket | Fault] = asyncio.get_running_loop().create_future()
         dialling = self.dial(
-            host, port, over.set_result, purpose=purpose, explicit=explicit, resolver=resolver, trail=trail
+            host,
+            port,
+            over.set_result,
+            purpose=purpose,
+            explicit=explicit,
+            resolver=resolver,
+            version=version,
+            trail=trail,
         )
         try:
             outcome = await over
@@ -236,6 +244,38 @@ class GuardedDialer:
             sock.close()
             return from_os_error(error, _evidence(trail))
         return sock
+
+    async def vet(
+        self,
+        host: str,
+        *,
+        purpose: Purpose,
+        explicit: bool = False,
+        resolver: NameServer | None = None,
+        version: Literal[4, 6] | None = None,
+        trail: Trail | None = None,
+    ) -> tuple[str, ...]:
+        """Resolve, vet, and return the addresses that there is a route to, in the order in which to try them.
+
+        Nothing is sent to any of them. Raise `Fault` with reason, detail and partial evidence.
+        """
+        trail = ExchangeTrail(self.clock) if trail is None else trail
+        addresses = await self._addresses(host, resolver, trail)
+        # The port is any: a datagram socket that connects only looks for a route.
+        targets = self.targets(host, addresses, 9, trail, purpose=purpose, explicit=explicit, version=version)
+        routed: list[str] = []
+        errors: list[OSError] = []
+        for towards in targets:
+            try:
+                _aim(socket.socket(towards.family, socket.SOCK_DGRAM), towards).close()
+            except OSError as error:
+                errors.append(error)
+            else:
+                routed.append(towards.address)
+        if not routed:
+            worst = most_telling(errors)
+            raise self.unreached(worst, trail) from worst
+        return tuple(routed)
 
     async def ask(
         self,

@@ -178,18 +178,20 @@ class Trouble:
 def trouble(error: ssl.SSLError, chain: tuple[Certificate, ...], *, host: str, now: datetime) -> Trouble:
     """Say what was wrong with a handshake, judged at `now`."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return _distrust(error, chain, host=host, now=now)
+        return distrust(error.verify_code, error.verify_message, chain, host=host, now=now)
     if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         return Trouble(Reason.TLS_HANDSHAKE, "connection closed during the TLS handshake")
-    spoken = (error.reason or "").upper()
-    words = _HANDSHAKE_WORDS.get(spoken) or spoken.replace("_", " ").lower() or "unknown TLS fault"
-    return Trouble(Reason.TLS_HANDSHAKE, words)
+    return Trouble(Reason.TLS_HANDSHAKE, words(error.reason or ""))
 
 
-def _distrust(
-    error: ssl.SSLCertVerificationError, chain: tuple[Certificate, ...], *, host: str, now: datetime
-) -> Trouble:
-    code = error.verify_code
+def words(spoken: str) -> str:
+    """Return plain words for OpenSSL's reason, as in "WRONG_VERSION_NUMBER"; empty: OpenSSL gave none."""
+    spoken = spoken.upper()
+    return _HANDSHAKE_WORDS.get(spoken) or spoken.replace("_", " ").lower() or "unknown TLS fault"
+
+
+def distrust(code: int, said: str, chain: tuple[Certificate, ...], *, host: str, now: datetime) -> Trouble:
+    """Say why a chain is not trusted, judged at `now`. `code`: OpenSSL's X509_V_ERR_*, `said`: its own words for it."""
     leaf = chain[0] if chain else None
     if code in _EXPIRED:
         late = [certificate for certificate in chain if certificate.not_after <= now]
@@ -215,8 +217,8 @@ def _distrust(
             Reason.TLS_UNTRUSTED, f"certificate issuer is not trusted, or its certificate was not sent{issuer}"
         )
     if code in _WEAK:
-        return Trouble(Reason.CERT_WEAK, f"certificate is too weak: {error.verify_message}")
-    return Trouble(Reason.TLS_UNTRUSTED, f"certificate is not trusted: {error.verify_message}")
+        return Trouble(Reason.CERT_WEAK, f"certificate is too weak: {said}")
+    return Trouble(Reason.TLS_UNTRUSTED, f"certificate is not trusted: {said}")
 
 
 def _in_words(span: timedelta) -> str:
