@@ -127,9 +127,7 @@ class PreparedHttp:
         self.redirects = check.redirects
         self.keeps = check.keep_alive
         self.kept: Kept | None = None
-        self.is_fast = (
-            version == "1.1"
-        )  # until a server turns out to be one that only the usual TLS library can talk to
+        self.is_fast = version == "1.1"  # until the faster TLS library turns out not to get on with this server
         certificate = check.client_certificate
         self.request = Request(
             method=check.method,

@@ -14,6 +14,7 @@ from typing import Any
 
 from laya_uptime.adapters.net import tls
 from laya_uptime.adapters.net.session import CHUNK, LARGEST_HANDSHAKE
+from laya_uptime.domain.certificates import weakness
 from laya_uptime.domain.reason import Reason
 from laya_uptime.domain.result import TlsFacts
 
@@ -90,6 +91,8 @@ class FastSession:
             return False
         except (OSError, ValueError) as error:
             raise ssl.SSLError("handshake") from error
+        if weakness(self.facts.chain) is not None:
+            raise ssl.SSLError("weak")  # which of them are refused is for the other library to say
         self.is_established = True
         return True
 
