@@ -109,7 +109,9 @@ def look(
 
 
 def _line(watched: Watched, look_: Look) -> Line:
-    return Line(name=watched.monitor.name, status=status_word(look_.health, look_.result), tally=look_.tally)
+    return Line(
+        name=watched.monitor.name, status=status_word(look_.health, look_.result.verdict.reason), tally=look_.tally
+    )
 
 
 async def _run(plan: Plan, directory: Path, farewell: str) -> None:
@@ -119,7 +121,7 @@ async def _run(plan: Plan, directory: Path, farewell: str) -> None:
 
     def write_report() -> None:
         lines = [
-            Line(name=each.monitor.name, status=status_word(state.health, state.last), tally=state.tally)
+            Line(name=each.monitor.name, status=status_word(state.health, state.reason), tally=state.tally)
             for each in plan.watched
             if (state := service.states.get(each.monitor.id)) is not None
         ]

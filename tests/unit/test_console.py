@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from laya_uptime.adapters.console import Console
-from laya_uptime.domain.alert import Statistics, Transition
+from laya_uptime.domain.alert import Transition
 from laya_uptime.domain.incident import Followed, Incident
 from laya_uptime.domain.judge import judge
 from laya_uptime.domain.monitor import HealthMode, Monitor, Rules
@@ -81,7 +81,6 @@ def a_round(
         result=result,
         health=replace(fresh(NOON), status=status, streak=failures, believed=status),
         followed=Followed(transition=transition, closed=closed, current=None if closed else an_incident()),
-        statistics=Statistics(),
     )
 
 
