@@ -4,7 +4,7 @@ An outage is a value here, never an exception: `Seen` is either an `Answer` or a
 carry whatever `Evidence` was gathered on the way, so a red thing can always show why.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -251,3 +251,17 @@ class Result:
 
     observation: Observation
     verdict: Verdict
+
+    def measured(self) -> "Result":
+        """Return it without what was read and presented: status, times and the verdict, which is what ledgers keep."""
+        whole = self.observation.seen.evidence
+        evidence = Evidence(status=whole.status, phases=whole.phases)
+        match self.observation.seen:
+            case Answer():
+                seen: Seen = Answer(evidence)
+            case Failure(reason=reason, detail=detail, phase=phase):
+                seen = Failure(reason, detail, evidence, phase)
+        return Result(
+            observation=replace(self.observation, seen=seen),
+            verdict=replace(self.verdict, components=(), assertions=()),
+        )

@@ -20,6 +20,7 @@ from laya_uptime.domain.status import Health, Status, fresh, lose_sight, step
 from laya_uptime.engine.state import State
 from laya_uptime.ports import Listener, Round, Write
 
+_LARGE = 16 * 1024  # bytes of a body
 _TICK = timedelta(milliseconds=1)  # the store keeps no less
 
 
@@ -92,7 +93,7 @@ class Pipeline:
         followed = self._follow(monitor, state, verdict, at)
         state.incident = followed.current
         round_ = Round(monitor=monitor, result=decisive, health=state.health, followed=followed)
-        self._record(state, before, stored, tuple(results), round_)
+        self._record(state, before, stored, tuple([_to_keep(result) for result in results]), round_)
         return round_
 
     def watch_for_blindness(self, among: Iterable[Monitor] | None = None, *, at: datetime, elapsed: timedelta) -> None:
@@ -239,6 +240,12 @@ _UNSEEN = {
     Closing.TARGET_CHANGED: "watches another target now",
     Closing.MONITOR_REMOVED: "not monitored any more",
 }
+
+
+def _to_keep(result: Result) -> Result:
+    """Return what waits for its commit: a large body does not, or those of one second could fill the memory."""
+    body = result.observation.seen.evidence.body
+    return result if body is None or body.size <= _LARGE else result.measured()
 
 
 def _decisive(results: Sequence[Result], *, quorum: int) -> Result:
