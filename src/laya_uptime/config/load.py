@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 import platformdirs
+from msgspec import UNSET
 
 from laya_uptime.config import explain, overrides, secrets, yaml
 from laya_uptime.config.channels import Channels
@@ -118,7 +119,13 @@ class _Reading:
             monitors=monitors,
             channels=channels,
             egress=egress,
-            log=LogSettings(file=log.file, format=log.format, max_size=log.max_size, keep=log.keep),
+            log=LogSettings(
+                file=log.file,
+                format=log.format,
+                max_size=log.max_size,
+                keep=log.keep,
+                checks=None if log.checks is UNSET else log.checks,
+            ),
             retention=sections.store.retention.results,
             warnings=self._findings.warnings(),
         )

@@ -39,6 +39,7 @@ class Settings:
     retention: timedelta = timedelta(days=90)
     local: Callable[[datetime], datetime]  # into the time zone that people read
     chance: Callable[[], float]  # 0 up to 1, for jitter
+    restored: Callable[[], None] = lambda: None  # called once, when every monitor has been taken up
 
 
 class Service:
@@ -93,12 +94,8 @@ class Service:
 
         Raise StoreTooNew or DataDirectoryError where the data directory cannot be used.
         """
-        memory, alarm = await self._open_store()
-        self._assemble()
-        self._writer.start_at(memory.seq)
-        self._pipeline.restore(memory, at=self._clock.now(), elapsed=self._scheduler.elapsed)
-        if alarm is not None:
-            self._raise_own(alarm)
+        await self._take_up()
+        self._settings.restored()
         async with asyncio.TaskGroup() as group:
             self._group = group
             tasks = {name: group.create_task(self._guard(name, run)) for name, run in self._duties().items()}
@@ -106,6 +103,14 @@ class Service:
             await stop.wait()
             await self._drain(tasks)
         await self._close_store()
+
+    async def _take_up(self) -> None:
+        memory, alarm = await self._open_store()
+        self._assemble()
+        self._writer.start_at(memory.seq)
+        self._pipeline.restore(memory, at=self._clock.now(), elapsed=self._scheduler.elapsed)
+        if alarm is not None:
+            self._raise_own(alarm)
 
     async def _close_store(self) -> None:
         try:
