@@ -9,8 +9,9 @@ service that starts without its password fails later and elsewhere; `${VAR:-}` s
 
 import re
 from collections.abc import Mapping as Environ
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec import structs
 
 from laya_uptime.config import explain
 from laya_uptime.config.findings import Findings
@@ -133,7 +134,7 @@ class _Filler:
             return scalar
         pieces.append((text[begin:], False))
         value = "".join(piece for piece, _ in pieces)
-        return replace(
+        return structs.replace(
             scalar,
             value=value,
             shown=text if brought else value,

@@ -10,6 +10,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
@@ -254,10 +255,10 @@ class SqliteStore:
             " ON CONFLICT (slug) DO UPDATE SET name = excluded.name, removed_at = NULL, target = CASE"
             " WHEN EXISTS (SELECT 1 FROM monitor_status s WHERE s.monitor_id = monitor.id) THEN monitor.target"
             " ELSE excluded.target END",
-            [
-                (SELF, "laya-uptime", "", now),
-                *((monitor.id, _text(monitor.name), _text(monitor.target), now) for monitor in monitors),
-            ],
+            chain(
+                [(SELF, "laya-uptime", "", now)],
+                ((monitor.id, _text(monitor.name), _text(monitor.target), now) for monitor in monitors),
+            ),
         )
         self._database.execute("UPDATE channel SET removed_at = ? WHERE removed_at IS NULL", (now,))
         self._database.executemany(
