@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
-from laya_uptime.domain.alert import Alert, Statistics
+from laya_uptime.domain.alert import Alert
 from laya_uptime.domain.change import Attempt, Change, Memory
 from laya_uptime.domain.dns import NameServer
 from laya_uptime.domain.incident import Followed, Incident
@@ -458,7 +458,6 @@ class Round:
     result: Result
     health: Health
     followed: Followed
-    statistics: Statistics
 
 
 class Listener(Protocol):

@@ -9,8 +9,9 @@ from laya_uptime.domain.alert import Transition
 from laya_uptime.domain.change import Change, Memory
 from laya_uptime.domain.facts import own_facts
 from laya_uptime.domain.incident import SELF, Closing, Incident, Severity, close, incident_id
+from laya_uptime.domain.judge import judge
 from laya_uptime.domain.reason import Reason
-from laya_uptime.domain.result import Observation
+from laya_uptime.domain.result import Observation, Result
 from laya_uptime.domain.routing import DueAlert, address
 from laya_uptime.domain.status import Status
 from laya_uptime.engine.dispatcher import Dispatcher
@@ -38,6 +39,7 @@ class Settings:
     retention: timedelta = timedelta(days=90)
     local: Callable[[datetime], datetime]  # into the time zone that people read
     chance: Callable[[], float]  # 0 up to 1, for jitter
+    restored: Callable[[], None] = lambda: None  # called once, when every monitor has been taken up
 
 
 class Service:
@@ -91,12 +93,8 @@ class Service:
 
         Raise StoreTooNew or DataDirectoryError where the data directory cannot be used.
         """
-        memory, alarm = await self._open_store()
-        self._assemble()
-        self._writer.start_at(memory.seq)
-        self._pipeline.restore(memory, at=self._clock.now(), elapsed=self._scheduler.elapsed)
-        if alarm is not None:
-            self._raise_own(alarm)
+        await self._take_up()
+        self._settings.restored()
         async with asyncio.TaskGroup() as group:
             self._group = group
             tasks = {name: group.create_task(self._guard(name, run)) for name, run in self._duties().items()}
@@ -104,6 +102,14 @@ class Service:
             await stop.wait()
             await self._drain(tasks)
         await self._close_store()
+
+    async def _take_up(self) -> None:
+        memory, alarm = await self._open_store()
+        self._assemble()
+        self._writer.start_at(memory.seq)
+        self._pipeline.restore(memory, at=self._clock.now(), elapsed=self._scheduler.elapsed)
+        if alarm is not None:
+            self._raise_own(alarm)
 
     async def _close_store(self) -> None:
         try:
@@ -220,7 +226,8 @@ class Service:
     def _absorb(self, slot: Slot, observation: Observation) -> None:
         suspect = False
         try:
-            round_ = self._pipeline.absorb(slot.monitor, [observation], elapsed=self._scheduler.elapsed)
+            result = Result(observation=observation, verdict=judge(observation, slot.monitor.rules))
+            round_ = self._pipeline.absorb(slot.monitor, (result,), elapsed=self._scheduler.elapsed)
             suspect = round_.health.status is Status.SUSPECT
             self._listener.round_done(round_)
         except Exception as error:  # noqa: BLE001  likewise

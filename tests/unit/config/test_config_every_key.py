@@ -67,6 +67,7 @@ WRONG = {
     "log.format": ("jsn", "expected text or json, got text 'jsn'"),
     "log.max_size": ("10", "the size 10 has no unit"),
     "log.keep": ("0", "expected a whole number from 1 to 1000, got the number 0"),
+    "log.checks": ("some", "expected every or changes, got text 'some'"),
     "store": ("90d", "expected a mapping, got text '90d'"),
     "store.retention": ("90d", "expected a mapping, got text '90d'"),
     "store.retention.results": ("1h", "the duration 1h is out of range"),
