@@ -146,8 +146,11 @@ class Answer:
 
     def on_status(self, text: bytes) -> None:
         """Take a piece of the reason phrase."""
-        if not self.is_whole:
-            self._status_text += text
+        if self.is_whole:
+            return
+        self._status_text += text
+        if len(self._status_text) > _LARGEST_HEAD:
+            self._refuse(Reason.TOO_LARGE, "the headers are too large: more than 64 KiB")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take one header or trailer."""
