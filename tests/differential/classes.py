@@ -390,10 +390,17 @@ CLASSES = [
     # Encodings
     a_class(
         "encoding-cut",
-        "cut gzip | gzip without its sum | cut deflate | cut br | cut zstd",
+        "cut gzip | gzip without its sum | cut deflate | cut br",
         "The compressed data says where it ends, and it has not ended. The others hand out what they have.",
-        "RFC 1952 section 2.3, RFC 1950 section 2.2, RFC 7932 section 9, RFC 8878 section 3.1.1",
+        "RFC 1952 section 2.3, RFC 1950 section 2.2, RFC 7932 section 9",
         refuse=(US,),
+    ),
+    a_class(
+        "encoding-cut-zstd",
+        "cut zstd",
+        "The same; urllib3 sees it in some places.",
+        "RFC 8878 section 3.1.1",
+        refuse=(US, REQUESTS),
         varies=True,
     ),
     a_class(

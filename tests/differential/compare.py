@@ -94,9 +94,24 @@ class Comparison:
             for name in (*(each.id for each in CLASSES), NAMES)
             if not self.counts[name]
         ]
+        lines += self._unseen()
         told = {oddity for each in CLASSES for oddity in each.oddities}
         lines += [f"no answer has the oddity {oddity!r}" for oddity in sorted(told - set(ODDITIES))]
         return lines
+
+    def _unseen(self) -> list[str]:
+        """Return the oddities that by themselves do not make the readers disagree, though a class says so."""
+        from classes import CLASSES
+
+        alone = {
+            (name, *each.oddities) for each in self.disagreements if len(each.oddities) == 1 for name in each.classes
+        }
+        return [
+            f"the class {each.id} does not hold for {oddity!r} alone"
+            for each in CLASSES
+            for oddity in sorted(each.oddities)
+            if not each.varies and not each.beside and (each.id, oddity) not in alone
+        ]
 
     def summary(self) -> str:
         """Return the figures in one line."""
