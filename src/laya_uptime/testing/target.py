@@ -35,6 +35,9 @@ class Peer:
             except ssl.SSLWantReadError:
                 await self._flush()
                 await self._fill()
+            except ssl.SSLError:
+                await self._complain()
+                raise
             else:
                 await self._flush()
                 return
@@ -96,6 +99,12 @@ class Peer:
     def close(self) -> None:
         """Hang up, in TLS without saying so."""
         self._socket.close()
+
+    async def _complain(self) -> None:
+        """Send the alert that says why not, and let the other side read it before it is hung up on."""
+        await self._flush()
+        while await asyncio.get_running_loop().sock_recv(self._socket, 65536):
+            pass
 
     async def _fill(self) -> None:
         data = await asyncio.get_running_loop().sock_recv(self._socket, 65536)
