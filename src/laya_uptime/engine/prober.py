@@ -1,6 +1,7 @@
 """Run a check under one total deadline. An outage is an observation, not an error; so is our own trouble."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -22,6 +23,45 @@ class Prober:
         self._trouble = trouble
         self._region = region
         self._room = asyncio.Semaphore(IN_FLIGHT)
+        self._under_way: set[asyncio.Task[Observation]] = set()
+        self._queue: deque[tuple[Monitor, Check, datetime, Callable[[Observation], None]]] = deque()
+
+    @property
+    def in_flight(self) -> int:
+        """Return how many checks are under way."""
+        return len(self._under_way)
+
+    @property
+    def waiting(self) -> int:
+        """Return how many checks wait for room."""
+        return len(self._queue)
+
+    def start(self, monitor: Monitor, check: Check, due: datetime, done: Callable[[Observation], None]) -> None:
+        """Begin a check, as soon as there is room. `done` is called once, in the loop; never where it is cancelled."""
+        if self.in_flight >= IN_FLIGHT:
+            self._queue.append((monitor, check, due, done))
+            return
+        task = asyncio.ensure_future(self.probe(monitor, check, due))
+        self._under_way.add(task)
+        task.add_done_callback(lambda task: self._ended(task, done))
+
+    async def settle(self, seconds: float) -> None:
+        """Wait so long for the checks under way, then cancel the rest. Those that wait for room are not begun."""
+        self._queue.clear()
+        if not self._under_way:
+            return
+        rest = set(self._under_way)
+        await asyncio.wait(rest, timeout=seconds)
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
+
+    def _ended(self, task: asyncio.Task[Observation], done: Callable[[Observation], None]) -> None:
+        self._under_way.discard(task)
+        if self._queue:
+            self.start(*self._queue.popleft())
+        if not task.cancelled():
+            done(task.result())
 
     async def probe(self, monitor: Monitor, check: Check, due: datetime) -> Observation:
         """Look once and return what was seen. Raise only when cancelled."""

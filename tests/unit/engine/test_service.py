@@ -314,7 +314,7 @@ async def test_a_check_that_hangs_ends_at_its_deadline_and_overlaps_with_nothing
         assert world.check.probes == 6
         assert world.state is Status.DOWN
         assert world.spans() == "down"
-        assert world.service.scheduler.counts.overrun == 15
+        assert world.service.probing.load.overrun == 15
         assert len(world.listener.slots) == 20
 
 
@@ -459,7 +459,7 @@ async def test_a_full_disk_stops_no_alert_and_our_own_trouble_is_told_d06() -> N
         assert told == [("laya-uptime", DOWN), ("Shop", DOWN), ("Shop", RECOVERED)]
 
         world.store.heal()
-        await world.clock.advance("1h")
+        await world.clock.advance("3602s")
 
         told = [(alert.facts.service, alert.transition) for alert in world.chat.delivered]
         assert told[3:] == [("laya-uptime", RECOVERED)]
@@ -532,5 +532,5 @@ async def test_five_hundred_monitors_for_an_hour_miss_nothing() -> None:
 
         assert {check.probes for check in checks} == {13}
         assert sum(check.overlaps for check in checks) == 0
-        assert world.service.scheduler.counts.missed == world.service.scheduler.counts.overrun == 0
+        assert world.service.probing.load.missed == world.service.probing.load.overrun == 0
         assert world.listener.troubles == []
