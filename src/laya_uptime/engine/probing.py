@@ -39,7 +39,7 @@ class LocalProbing:
         self._under_way: dict[str, _Look] = {}
         self._held: deque[_Look] = deque()
         self._is_held = self._is_settling = False
-        self._in_full: dict[str, int] = {each.monitor.id: _news_for(each) for each in watched}
+        self._in_full = {each.monitor.id: _news_for(each) for each in watched}  # good results; none left: not there
         self._prober = Prober(via=via, clock=clock, trouble=overseer.trouble)
         self._scheduler = Scheduler(
             [each.monitor for each in watched],
@@ -71,9 +71,8 @@ class LocalProbing:
 
     def sooner(self, monitor_id: str) -> None:
         """Look again sooner than the interval says, unless a check is under way already, which will tell."""
-        watched = self._watched.get(monitor_id)
-        if watched is not None and monitor_id not in self._under_way:
-            self._scheduler.finished(watched.monitor, is_suspect=True)
+        if monitor_id in self._watched:
+            self._scheduler.sooner(monitor_id)
 
     def put(self, watched: Watched) -> None:
         """Look at this monitor from now on, at once and then on its phase; in place of the one that had its id."""
@@ -88,17 +87,19 @@ class LocalProbing:
 
     def remove(self, monitor_id: str) -> None:
         """Look at it no more. What a check under way sees is thrown away."""
-        self._scheduler.remove(monitor_id)
-        self._watched.pop(monitor_id, None)
-        self._in_full.pop(monitor_id, None)
+        if self._watched.pop(monitor_id, None) is not None:
+            self._in_full.pop(monitor_id, None)
+            self._scheduler.remove(monitor_id)
 
     def pause(self, monitor_id: str) -> None:
         """Begin no more checks of it until `resume`."""
-        self._scheduler.pause(monitor_id)
+        if monitor_id in self._watched:
+            self._scheduler.pause(monitor_id)
 
     def resume(self, monitor_id: str) -> None:
         """Look at it again, on its phase."""
-        self._scheduler.resume(monitor_id)
+        if monitor_id in self._watched:
+            self._scheduler.resume(monitor_id)
 
     def hold(self) -> None:
         """Begin no checks until `let_go`: nobody takes results at present. Slots that come due wait, and are counted so."""
@@ -151,8 +152,21 @@ class LocalProbing:
             self._overseer.slot_over(monitor.id, observation.due)
             return
         verdict = judge(observation, monitor.rules)
-        left = self._in_full[monitor.id] = _left(watched, self._in_full[monitor.id], verdict.outcome)
-        self._overseer.seen(Result(observation=_lean(observation, in_full=left > 0), verdict=verdict))
+        in_full = self._is_news(watched, verdict.outcome)
+        self._overseer.seen(Result(observation=_lean(observation, in_full=in_full), verdict=verdict))
+
+    def _is_news(self, watched: Watched, outcome: Outcome) -> bool:
+        """Say whether more than the figures of this look may be asked for, and count."""
+        id_ = watched.monitor.id
+        if outcome is not Outcome.UP:
+            self._in_full[id_] = _news_for(watched)
+            return True
+        left = self._in_full.get(id_, 0)
+        if left > 1:
+            self._in_full[id_] = left - 1
+        elif left:
+            del self._in_full[id_]
+        return left > 0
 
 
 def _news_for(watched: Watched) -> int:
@@ -160,11 +174,7 @@ def _news_for(watched: Watched) -> int:
 
     A recovery is told with what the last of them saw. Twice its patience, because a gap makes the count begin anew.
     """
-    return 2 * watched.monitor.patience.passes + 1
-
-
-def _left(watched: Watched, before: int, outcome: Outcome) -> int:
-    return max(before - 1, 0) if outcome is Outcome.UP else _news_for(watched)
+    return 2 * watched.monitor.patience.passes
 
 
 def _lean(observation: Observation, *, in_full: bool) -> Observation:

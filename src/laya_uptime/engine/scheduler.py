@@ -138,8 +138,14 @@ class Scheduler:
     def finished(self, monitor: Monitor, *, is_suspect: bool) -> None:
         """Note that the check of a monitor is over. While it is suspect, look again sooner than its phase."""
         self._busy.discard(monitor.id)
-        if not is_suspect or monitor.id not in self._monitors:
-            self._sooner.pop(monitor.id, None)
+        self._sooner.pop(monitor.id, None)
+        if is_suspect:
+            self.sooner(monitor.id)
+
+    def sooner(self, monitor_id: str) -> None:
+        """Look again sooner than the phase says. Nothing happens where it is under way, or not there."""
+        monitor = self._monitors.get(monitor_id)
+        if monitor is None or monitor_id in self._busy:
             return
         wait = max(min(monitor.every / SOONER_SHARE, SOONER_MOST), _SECOND)
         if wait < monitor.every:

@@ -249,8 +249,8 @@ def watched_of(task: Task) -> Watched:
             id=task.id,
             name="",
             target="",
-            every=_US * task.every,
-            timeout=_US * task.timeout,
+            every=_span(task.every),
+            timeout=_span(task.timeout),
             patience=_patience(task.passes),
             rules=rules,
             in_step=task.in_step,
@@ -285,6 +285,11 @@ def _rules(written: bytes) -> Rules:
         cert_warning=_US * read.cert_warning,
         health_in_path=read.health_in_path,
     )
+
+
+@lru_cache(maxsize=256)
+def _span(us: int) -> timedelta:
+    return _US * us
 
 
 @lru_cache(maxsize=100)
