@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import gc
 import os
+import resource
 import signal
 import socket
 import sys
@@ -32,6 +33,7 @@ GATHER = 0.01  # seconds in which results come together for one batch
 AT_ONCE = 500  # rows in one batch
 BEAT = 1.0  # seconds
 _WEDGED_AFTER = timedelta(seconds=15)  # a scheduler that has not looked at slots for so long does not turn
+_DESCRIPTORS = 8_192
 _FAULT = 70
 _REGION = "local"
 
@@ -208,6 +210,14 @@ async def _serve(sock: socket.socket) -> int:
     return await Agent(reader, writer, clock=SystemClock()).serve()
 
 
+def _make_room_for_sockets() -> None:
+    """Take as many descriptors as checks under way may need, where the system lets us: the usual 1,024 are too few."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def main(words: list[str]) -> int:
     """Serve on the socket of this number and return the exit code."""
     # The hub hears of these as well, and says what is to be done.
@@ -216,6 +226,7 @@ def main(words: list[str]) -> int:
     if len(words) != 1 or not words[0].isdigit():
         sys.stderr.write("laya-uptime: this module is started by laya-uptime serve --shards N\n")
         return 2
+    _make_room_for_sockets()
     return asyncio.run(_serve(socket.socket(fileno=int(words[0]))))
 
 

@@ -38,7 +38,6 @@ _KEPT = (
     "SSL_CERT_DIR",
     "SSL_CERT_FILE",
     "TZ",
-    "VIRTUAL_ENV",
 )
 
 
