@@ -1,6 +1,9 @@
 """What all probing promises, in this process or in others, held against real HTTP services on loopback.
 
     class TestLocal(ProbingContract):
+        def check(self, url: str) -> Check:
+            return HttpCheck(url=Secret(url))
+
         def make(self, watched: Sequence[Watched], overseer: Overseer) -> Probing:
             return LocalProbing(watched, overseer, via=..., clock=SystemClock())
 
@@ -9,19 +12,16 @@ The test that inherits it supplies a fixture `services` with the three of `testi
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import timedelta
-from typing import Protocol
 
-from laya_uptime.adapters.checks.http import HttpCheck
-from laya_uptime.adapters.clock import SystemClock
 from laya_uptime.domain.assertion import parse
 from laya_uptime.domain.monitor import Rules
 from laya_uptime.domain.reason import Reason
 from laya_uptime.domain.result import Outcome, Result
 from laya_uptime.domain.schedule import first_phase
-from laya_uptime.domain.secret import Secret
-from laya_uptime.ports import Overseer, Probing, Watched
+from laya_uptime.ports import Check, Overseer, Probing, Watched
 from laya_uptime.testing.builders import a_monitor, watched
 from laya_uptime.testing.recording import RecordingOverseer
 from laya_uptime.testing.services import REFUSES, Caller, Services, answers, is_silent, says
@@ -31,20 +31,11 @@ _GLANCE = 0.01
 _HOUR = timedelta(hours=1)
 
 
-class Make(Protocol):
-    """How a suite makes what it tests."""
-
-    def __call__(self, watched: Sequence[Watched], overseer: Overseer) -> Probing:
-        """Return it; nothing runs yet."""
-        ...
-
-
 async def until(is_so: Callable[[], object]) -> None:
     """Wait until it is so. Raise TimeoutError where it does not get so."""
-    clock = SystemClock()
     async with asyncio.timeout(PATIENCE):
-        while not is_so():
-            await clock.sleep(_GLANCE)
+        while not is_so():  # noqa: ASYNC110  nobody could set an event
+            await asyncio.sleep(_GLANCE)  # noqa: TID251  the world, where time is real
 
 
 @contextlib.asynccontextmanager
@@ -59,17 +50,20 @@ async def at_work(probing: Probing) -> AsyncIterator[None]:
         await asyncio.gather(run, return_exceptions=True)
 
 
-def at(url: str, id_: str, *, every: timedelta = _HOUR, rules: Rules | None = None) -> Watched:
-    """Return a monitor that looks at this URL; with an interval so long, only once and at once."""
-    return watched(HttpCheck(url=Secret(url)), a_monitor(id_, every=every, timeout="5s", rules=rules))
-
-
 class ProbingContract:
-    """Inherit it, and supply `make` and a fixture `services`."""
+    """Inherit it, and supply `check`, `make` and a fixture `services`."""
+
+    def check(self, url: str) -> Check:
+        """Return a check of type http that asks this URL."""
+        raise NotImplementedError
 
     def make(self, watched: Sequence[Watched], overseer: Overseer) -> Probing:
         """Return what is tested."""
         raise NotImplementedError
+
+    def at(self, url: str, id_: str, *, every: timedelta = _HOUR, rules: Rules | None = None) -> Watched:
+        """Return a monitor that looks at this URL; with an interval so long, only once and at once."""
+        return watched(self.check(url), a_monitor(id_, every=every, timeout="5s", rules=rules))
 
     async def test_every_monitor_is_looked_at_at_once_and_judged(self, services: Services) -> None:
         """By its own rules, with the reason; and each result ends its slot."""
@@ -79,10 +73,10 @@ class ProbingContract:
         overseer = RecordingOverseer()
         probing = self.make(
             [
-                at(services.url("gibbon-cms", "/health"), "good"),
-                at(services.url("ai-service"), "degraded", rules=Rules(health_in_path=True)),
-                at(services.url("parent-portal"), "refusing"),
-                at(services.url("gibbon-cms"), "empty-shop", rules=rules),
+                self.at(services.url("gibbon-cms", "/health"), "good"),
+                self.at(services.url("ai-service"), "degraded", rules=Rules(health_in_path=True)),
+                self.at(services.url("parent-portal"), "refusing"),
+                self.at(services.url("gibbon-cms"), "empty-shop", rules=rules),
             ],
             overseer,
         )
@@ -109,7 +103,7 @@ class ProbingContract:
         services.put("gibbon-cms", answers(500, "s3cret-canary " * 100, kind="text/plain", head=secret))
         overseer = RecordingOverseer()
 
-        async with at_work(self.make([at(services.url("gibbon-cms"), "shop")], overseer)):
+        async with at_work(self.make([self.at(services.url("gibbon-cms"), "shop")], overseer)):
             await until(lambda: overseer.results)
 
         [result] = overseer.results
@@ -120,7 +114,7 @@ class ProbingContract:
     async def test_a_monitor_that_has_long_been_good_is_handed_over_in_figures(self, services: Services) -> None:
         """And one that just was not, in full."""
         overseer = RecordingOverseer()
-        one = at(services.url("gibbon-cms"), "shop", every=timedelta(milliseconds=50))
+        one = self.at(services.url("gibbon-cms"), "shop", every=timedelta(milliseconds=50))
 
         async with at_work(self.make([one], overseer)):
             await until(lambda: len(overseer.results) > 6)
@@ -138,14 +132,14 @@ class ProbingContract:
         """Nothing that was seen of the old target is handed over as news of the new one."""
         overseer = RecordingOverseer()
         quick = timedelta(milliseconds=100)
-        probing = self.make([at(services.url("gibbon-cms"), "shop", every=quick)], overseer)
+        probing = self.make([self.at(services.url("gibbon-cms"), "shop", every=quick)], overseer)
 
         async with at_work(probing):
             await until(lambda: overseer.results)
-            probing.put(at(services.url("ai-service"), "desk", every=quick))
+            probing.put(self.at(services.url("ai-service"), "desk", every=quick))
             await until(lambda: _of(overseer, "desk"))
             services.put("parent-portal", answers(404))
-            probing.put(at(services.url("parent-portal"), "shop", every=quick))
+            probing.put(self.at(services.url("parent-portal"), "shop", every=quick))
             before = len(overseer.results)
             await until(lambda: _of(overseer, "shop", since=before))
             probing.remove("desk")
@@ -159,7 +153,7 @@ class ProbingContract:
         """Until it is to be looked at again."""
         overseer = RecordingOverseer()
         quick = timedelta(milliseconds=100)
-        monitors = [at(services.url(name), name, every=quick) for name in ("gibbon-cms", "ai-service")]
+        monitors = [self.at(services.url(name), name, every=quick) for name in ("gibbon-cms", "ai-service")]
         probing = self.make(monitors, overseer)
 
         async with at_work(probing):
@@ -182,7 +176,7 @@ class ProbingContract:
             id_ for id_ in map("shop-{}".format, range(1000)) if first_phase(a_monitor(id_, every=every)) > every * 0.9
         )
         overseer = RecordingOverseer()
-        probing = self.make([at(services.url("gibbon-cms"), late, every=every)], overseer)
+        probing = self.make([self.at(services.url("gibbon-cms"), late, every=every)], overseer)
 
         async with at_work(probing):
             await until(lambda: overseer.results)
@@ -196,12 +190,12 @@ class ProbingContract:
         """A check that answers in time counts."""
 
         async def is_slow(caller: Caller) -> None:
-            await SystemClock().sleep(0.3)
+            await asyncio.sleep(0.3)  # noqa: TID251  likewise
             await answers(204)(caller)
 
         services.put("gibbon-cms", is_slow)
         overseer = RecordingOverseer()
-        probing = self.make([at(services.url("gibbon-cms"), "shop", every=timedelta(milliseconds=100))], overseer)
+        probing = self.make([self.at(services.url("gibbon-cms"), "shop", every=timedelta(milliseconds=100))], overseer)
 
         async with at_work(probing):
             await until(lambda: services.looks["gibbon-cms"])
@@ -216,22 +210,21 @@ class ProbingContract:
         """A check that is cut short is no news, and its slot is over."""
         services.put("gibbon-cms", is_silent)
         overseer = RecordingOverseer()
-        clock = SystemClock()
-        probing = self.make([at(services.url("gibbon-cms"), "shop")], overseer)
+        probing = self.make([self.at(services.url("gibbon-cms"), "shop")], overseer)
 
         async with at_work(probing):
             await until(lambda: services.looks["gibbon-cms"])
-            began = clock.monotonic()
+            began = time.monotonic()
             await probing.settle(1.0)
 
-        assert clock.monotonic() - began < 4.0  # the check's own deadline is five
+        assert time.monotonic() - began < 4.0  # the check's own deadline is five
         assert overseer.results == []
         assert [id_ for id_, _ in overseer.slots] == ["shop"]
 
     async def test_it_counts_what_it_begins(self, services: Services) -> None:
         """And says that it turns."""
         overseer = RecordingOverseer()
-        probing = self.make([at(services.url("gibbon-cms"), f"shop-{place}") for place in range(7)], overseer)
+        probing = self.make([self.at(services.url("gibbon-cms"), f"shop-{place}") for place in range(7)], overseer)
 
         async with at_work(probing):
             await until(lambda: len(overseer.results) == 7)

@@ -28,7 +28,7 @@ from laya_uptime.engine.sharding import Shards
 from laya_uptime.errors import ProbingLost
 from laya_uptime.ports import Watched
 from laya_uptime.testing import RecordingOverseer, a_monitor, a_result, watched
-from laya_uptime.testing.probing_contract import PATIENCE, at, at_work, until
+from laya_uptime.testing.probing_contract import PATIENCE, at_work, until
 from laya_uptime.testing.services import Services, answers
 
 QUICK = timedelta(milliseconds=200)
@@ -70,6 +70,10 @@ def is_there(pid: int) -> bool:
 
 def told(pid: int, name: str) -> bytes:
     return Path(f"/proc/{pid}/{name}").read_bytes()
+
+
+def at(url: str, id_: str, *, every: timedelta) -> Watched:
+    return watched(HttpCheck(url=Secret(url)), a_monitor(id_, every=every, timeout="5s"))
 
 
 def many(services: Services, count: int, *, every: timedelta = QUICK) -> list[Watched]:
@@ -291,7 +295,7 @@ async def test_when_nobody_takes_results_no_more_checks_are_begun_and_none_is_lo
     reader, writer = await asyncio.open_connection(sock=sockets[0], limit=1024)
     one = agent.Agent(*await asyncio.open_connection(sock=sockets[1]), clock=SystemClock())
     sockets[1].setblocking(False)
-    one._writer.transport.set_write_buffer_limits(2048)  # type: ignore[attr-defined]  # as full pipes are quicker
+    one._writer.transport.set_write_buffer_limits(2048)
     hub = Hub(one, reader, writer)
     serving = asyncio.create_task(one.serve())
     hub.say(wire.Hello(0.0, []), wire.Watch(1, [wire.task_of(each) for each in monitors]), wire.Begin())

@@ -28,6 +28,7 @@ _BURIAL = 1.0  # seconds that a process gets to end after it was killed or has h
 _MODULE = "laya_uptime.agent"
 # Where programs, authorities, time zones and name servers are found. None of it is confidential.
 _KEPT = (
+    "HOSTALIASES",
     "LANG",
     "LC_ALL",
     "LC_CTYPE",
