@@ -14,11 +14,11 @@ from laya_uptime.testing.services import REFUSES, Services
 MANY = 200
 
 
-def a_file(laya: Installation, services: Services, *, every: str, count: int = MANY, more: str = "") -> Path:
+def a_file(laya: Installation, services: Services, *, every: int, count: int = MANY) -> Path:
     file = laya.directory / "laya-uptime.yaml"
     lines = [f"  shop-{place}: {services.url('gibbon-cms', f'/{place}')}" for place in range(count)]
     file.write_text(
-        "\n".join([f"defaults: {{ every: {every}, timeout: 900ms, confirm: 1 }}", "monitors:", *lines, more])
+        "\n".join([f"defaults: {{ every: {every}s, timeout: {every * 1000 - 1}ms, confirm: 1 }}", "monitors:", *lines])
     )
     return file
 
@@ -33,7 +33,7 @@ def rows(laya: Installation, query: str) -> list[tuple[object, ...]]:
 
 
 def test_two_processes_look_at_everything_and_one_keeps_it(laya: Installation, services: Services) -> None:
-    serving = laya.start("serve", "--config", a_file(laya, services, every="5s"), "--shards", "2")
+    serving = laya.start("serve", "--config", a_file(laya, services, every=10), "--shards", "2")
 
     serving.wait_for("Probe processes: 2")
     for place in range(MANY):
@@ -49,7 +49,7 @@ def test_two_processes_look_at_everything_and_one_keeps_it(laya: Installation, s
 
 
 def test_a_probe_process_that_dies_makes_no_service_look_down(laya: Installation, services: Services) -> None:
-    serving = laya.start("serve", "-c", a_file(laya, services, every="1s", count=20), "--shards", "2")
+    serving = laya.start("serve", "-c", a_file(laya, services, every=3, count=20), "--shards", "2")
     serving.wait_for(r"✓ shop-\d+:", times=40)
 
     os.kill(children(serving)[0], signal.SIGKILL)
@@ -65,7 +65,7 @@ def test_a_probe_process_that_dies_makes_no_service_look_down(laya: Installation
 
 
 def test_an_outage_is_found_and_ends_as_in_one_process(laya: Installation, services: Services) -> None:
-    serving = laya.start("serve", "-c", a_file(laya, services, every="1s", count=2), "--shards", "2")
+    serving = laya.start("serve", "-c", a_file(laya, services, every=1, count=2), "--shards", "2")
     serving.wait_for(r"✓ shop-0: up")
 
     services.put("gibbon-cms", REFUSES)
@@ -77,7 +77,7 @@ def test_an_outage_is_found_and_ends_as_in_one_process(laya: Installation, servi
 
 
 def test_auto_keeps_a_small_installation_in_one_process(laya: Installation, services: Services) -> None:
-    serving = laya.start("serve", "-c", a_file(laya, services, every="5s", count=3), "--shards", "auto")
+    serving = laya.start("serve", "-c", a_file(laya, services, every=5, count=3), "--shards", "auto")
     serving.wait_for(r"✓ shop-2: up")
 
     assert children(serving) == []
@@ -87,7 +87,7 @@ def test_auto_keeps_a_small_installation_in_one_process(laya: Installation, serv
 
 @pytest.mark.parametrize("number", ["0", "-1", "two", "1.5", "65", "9999999999999", "²"])
 def test_what_is_no_number_of_processes_is_refused(laya: Installation, services: Services, number: str) -> None:
-    ended = laya.run("serve", "-c", a_file(laya, services, every="5s", count=1), f"--shards={number}")
+    ended = laya.run("serve", "-c", a_file(laya, services, every=5, count=1), f"--shards={number}")
 
     assert ended.code == 2
     assert ended.err.startswith("laya-uptime: --shards: ")
