@@ -70,8 +70,8 @@ class Shards:
         )
 
     def is_turning(self, *, within: timedelta) -> bool:
-        """Say whether each part has looked at slots within this time, or is being started; one that is lost is told."""
-        return all(part in self._away or part.is_turning(within=within) for part in self.parts)
+        """Say whether each part has looked at slots within this time, or is being started or ended; one that is lost is told."""
+        return self._is_settling or all(part in self._away or part.is_turning(within=within) for part in self.parts)
 
     async def run(self) -> None:
         """Look for ever, and return once settled."""
