@@ -16,6 +16,7 @@ from laya_uptime.domain.routing import DueAlert, address
 from laya_uptime.domain.status import Status
 from laya_uptime.engine.dispatcher import Dispatcher
 from laya_uptime.engine.housekeeper import Housekeeper
+from laya_uptime.engine.load import Load
 from laya_uptime.engine.pipeline import Pipeline
 from laya_uptime.engine.prober import Prober
 from laya_uptime.engine.scheduler import Scheduler, Slot
@@ -146,6 +147,7 @@ class Service:
             clock=self._clock,
             start=self._start_round,
             passed_over=lambda slot: self._listener.slot_over(slot.monitor.id, slot.due),
+            crowded=self._tell_of_room,
         )
         self._housekeeper = Housekeeper(
             clock=self._clock,
@@ -254,6 +256,16 @@ class Service:
             self._listener.trouble("The database did not take the last results; they are not kept")
         for task in tasks.values():
             task.cancel()
+
+    def _tell_of_room(self, load: Load) -> None:
+        """Tell that checks wait for others to end, and that they no longer do."""
+        if load.is_crowded:
+            self._listener.trouble(
+                f"{load.waiting} checks are due and wait for room, the first for {load.waited.total_seconds():.0f} s:"
+                f" {load.in_flight} are under way, and no more may be at once"
+            )
+        else:
+            self._listener.relief(f"No check waits for room any more; {load.late} have begun late since the start")
 
     def _store_changed(self, cause: str | None) -> None:
         """Raise the alert about our own database from memory, and end it through the ledger."""
