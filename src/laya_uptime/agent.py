@@ -185,17 +185,8 @@ class Agent:
     async def _beat(self, probing: LocalProbing) -> None:
         """Show once a second that the loop turns, unless what was said before is still to be heard."""
         while True:
-            load = probing.load
-            self._say(
-                wire.Beat(
-                    turning=self._has_begun and probing.is_turning(within=_WEDGED_AFTER),
-                    started=load.started,
-                    overrun=load.overrun,
-                    missed=load.missed,
-                    in_flight=load.in_flight,
-                    waiting=load.waiting,
-                )
-            )
+            is_turning = self._has_begun and probing.is_turning(within=_WEDGED_AFTER)
+            self._say(wire.Beat(turning=is_turning, load=probing.load))
             await self._writer.drain()
             await self._clock.sleep(BEAT)
 

@@ -16,6 +16,7 @@ from laya_uptime.domain.alert import Alert
 from laya_uptime.domain.change import Attempt, Change, Memory
 from laya_uptime.domain.dns import NameServer
 from laya_uptime.domain.incident import Followed, Incident
+from laya_uptime.domain.load import Load
 from laya_uptime.domain.monitor import Monitor
 from laya_uptime.domain.result import Attempted, DnsFacts, Failure, Phases, Result, Seen, TlsFacts
 from laya_uptime.domain.status import Health
@@ -399,17 +400,6 @@ class Claimed:
     expires_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Load:
-    """What became of the slots since start, and what is going on now."""
-
-    started: int = 0
-    overrun: int = 0  # passed over because the check before still ran
-    missed: int = 0  # passed over because the process itself was held up
-    in_flight: int = 0
-    waiting: int = 0  # due, and not begun for want of room
-
-
 class Overseer(Protocol):
     """Who is handed what probing saw. Called in the loop; it must not block or raise."""
 
@@ -467,7 +457,7 @@ class Probing(Protocol):
         ...
 
     def resume(self, monitor_id: str) -> None:
-        """Look at it again, on its phase."""
+        """Look at it again, as soon as that delays nothing, and then on its old phase."""
         ...
 
     async def settle(self, seconds: float) -> None:

@@ -13,11 +13,12 @@ from datetime import datetime, timedelta
 
 from laya_uptime.domain.facts import TOLD_HEADERS
 from laya_uptime.domain.judge import judge
+from laya_uptime.domain.load import Load
 from laya_uptime.domain.result import Answer, Evidence, Failure, Observation, Outcome, Result
-from laya_uptime.engine.prober import Prober
+from laya_uptime.engine.prober import IN_FLIGHT, Prober
 from laya_uptime.engine.scheduler import Scheduler, Slot
 from laya_uptime.failpoints import fp
-from laya_uptime.ports import Clock, Load, Overseer, Reach, Watched
+from laya_uptime.ports import Clock, Overseer, Reach, Watched
 
 _Look = tuple[Watched, datetime]  # a monitor, and the slot that it has now
 
@@ -33,8 +34,12 @@ class LocalProbing:
         via: Reach,
         clock: Clock,
         anchor: float | None = None,
+        limit: int = IN_FLIGHT,
     ) -> None:
-        """Begin to look once `run` is called. Phases count from `anchor`, an instant of the clock's `monotonic`."""
+        """Begin to look once `run` is called, at so many at once at most.
+
+        Phases count from `anchor`, an instant of the clock's `monotonic`; None: from now.
+        """
         self._overseer = overseer
         self._watched = {each.monitor.id: each for each in watched}
         self._under_way: dict[str, _Look] = {}
@@ -47,20 +52,18 @@ class LocalProbing:
             clock=clock,
             start=self._start,
             passed_over=lambda slot: overseer.slot_over(slot.monitor.id, slot.due),
+            crowded=self._tell_of_room,
+            limit=limit,
             anchor=anchor,
         )
 
     @property
     def load(self) -> Load:
-        """Return the counts."""
-        counts, prober = self._scheduler.counts, self._prober
-        return Load(
-            started=counts.started,
-            overrun=counts.overrun,
-            missed=counts.missed,
-            in_flight=prober.in_flight,
-            waiting=prober.waiting + len(self._held),
-        )
+        """Return how much there is to do and how late it begins."""
+        load, held = self._scheduler.load(), len(self._held)
+        if not held:
+            return load
+        return replace(load, in_flight=load.in_flight - held, waiting=load.waiting + held)
 
     def is_turning(self, *, within: timedelta) -> bool:
         """Say whether slots have been looked at within this time."""
@@ -104,7 +107,7 @@ class LocalProbing:
             self._scheduler.pause(monitor_id)
 
     def resume(self, monitor_id: str) -> None:
-        """Look at it again, on its phase."""
+        """Look at it again, as soon as that delays nothing, and then on its old phase."""
         if monitor_id in self._watched:
             self._scheduler.resume(monitor_id)
 
@@ -126,6 +129,16 @@ class LocalProbing:
         for monitor_id, (_, due) in self._under_way.items():
             self._overseer.slot_over(monitor_id, due)
         self._under_way.clear()
+
+    def _tell_of_room(self, load: Load) -> None:
+        """Tell that checks wait for others to end, and that they no longer do."""
+        if load.is_crowded:
+            self._overseer.trouble(
+                f"{load.waiting} checks are due and wait for room, the first for {load.waited.total_seconds():.0f} s:"
+                f" {load.in_flight} are under way, and no more may be at once"
+            )
+        else:
+            self._overseer.relief(f"No check waits for room any more; {load.late} have begun late since the start")
 
     def _start(self, slot: Slot) -> None:
         if self._is_settling:

@@ -8,11 +8,13 @@ unknown by itself.
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import reduce
 from hashlib import sha256
 
+from laya_uptime.domain.load import Load
 from laya_uptime.engine.supervisor import FIRST_WAIT, GOOD_AFTER, LONGEST_WAIT
 from laya_uptime.errors import ProbingLost
-from laya_uptime.ports import Clock, Load, Overseer, Probing, Watched
+from laya_uptime.ports import Clock, Overseer, Probing, Watched
 
 AUTO_FROM = 100.0  # checks a second
 _TURNING = timedelta(seconds=5)  # a part that has said so within this time is back
@@ -60,14 +62,7 @@ class Shards:
     @property
     def load(self) -> Load:
         """Return the counts of all parts together."""
-        loads = [part.load for part in self.parts]
-        return Load(
-            started=sum(load.started for load in loads),
-            overrun=sum(load.overrun for load in loads),
-            missed=sum(load.missed for load in loads),
-            in_flight=sum(load.in_flight for load in loads),
-            waiting=sum(load.waiting for load in loads),
-        )
+        return reduce(Load.plus, (part.load for part in self.parts), Load())
 
     def is_turning(self, *, within: timedelta) -> bool:
         """Say whether each part has looked at slots within this time, or is being started or ended; one that is lost is told."""

@@ -514,6 +514,28 @@ async def test_without_any_database_monitoring_goes_on_in_memory_with_an_alarm_d
         assert "Monitoring goes on in memory" in world.listener.troubles[-1]
 
 
+async def test_checks_that_wait_for_room_are_told_once_and_so_is_the_end_of_it() -> None:
+    world = World("h" * 3 + "." * 20, monitor=a_monitor(every="10s", timeout="9s", in_step=True))
+    others = [ScriptedCheck("h" * 3 + "." * 20) for _ in range(3)]
+    world.also = [
+        watched(check, a_monitor(f"desk-{place}", every="10s", timeout="9s", in_step=True))
+        for place, check in enumerate(others)
+    ]
+    world.probing = lambda overseer: LocalProbing(
+        world.watched, overseer, via=NoNetwork(world.clock), clock=world.clock, limit=2
+    )
+    async with world.running():
+        await world.clock.advance("80s")
+
+        load = world.service.probing.load
+        (trouble,) = world.listener.troubles
+        (relief,) = world.listener.reliefs
+        assert "2 checks are due and wait for room, the first for 5 s: 2 are under way" in trouble
+        assert relief == f"No check waits for room any more; {load.late} have begun late since the start"
+        assert load.late > 0
+        assert load.in_flight == 0
+
+
 async def test_a_database_that_somebody_holds_for_a_moment_at_start_is_waited_for_d07() -> None:
     world = World(".")
     world.store.fail("database is locked")

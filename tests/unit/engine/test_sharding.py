@@ -7,9 +7,10 @@ from datetime import timedelta
 
 import pytest
 
+from laya_uptime.domain.load import Load
 from laya_uptime.engine.sharding import Shards, part_of, parts_for
 from laya_uptime.errors import ProbingLost
-from laya_uptime.ports import Load, Watched
+from laya_uptime.ports import Watched
 from laya_uptime.testing import FakeClock, RecordingOverseer, a_monitor, watched
 
 SOON = timedelta(seconds=15)

@@ -17,8 +17,9 @@ from datetime import timedelta
 
 from laya_uptime.adapters.shards import wire
 from laya_uptime.domain.egress import EgressPolicy
+from laya_uptime.domain.load import Load
 from laya_uptime.errors import ProbingLost
-from laya_uptime.ports import Clock, Load, Overseer, Watched
+from laya_uptime.ports import Clock, Overseer, Watched
 
 SILENCE = 10  # looks for a sign of life, a second apart, until a process that gives none counts as hung
 _LOOK = 1.0  # seconds
@@ -84,16 +85,7 @@ class ProcessProbing:
     @property
     def load(self) -> Load:
         """Return the counts of a second ago, over all processes since start."""
-        before, now = self._before, self._beat
-        if now is None:
-            return before
-        return Load(
-            started=before.started + now.started,
-            overrun=before.overrun + now.overrun,
-            missed=before.missed + now.missed,
-            in_flight=now.in_flight,
-            waiting=now.waiting,
-        )
+        return self._before if self._beat is None else self._before.plus(self._beat.load)
 
     def is_turning(self, *, within: timedelta) -> bool:
         """Say whether the process has said within this time that it looks at slots."""
@@ -116,7 +108,7 @@ class ProcessProbing:
             await asyncio.gather(*talks, return_exceptions=True)
             self._hang_up()
             code = self._bury()
-            self._before, self._beat = self._counted(), None
+            self._before, self._beat = self.load.past, None
             self._ended.set()
         if not self._is_settling:
             raise ProbingLost(why or _fate(code))
@@ -261,10 +253,6 @@ class ProcessProbing:
         """Say it where somebody listens. A process that is yet to be started is told everything then."""
         if self._writer is not None and not self._writer.is_closing():
             self._writer.write(wire.frame(order))
-
-    def _counted(self) -> Load:
-        load = self.load
-        return Load(started=load.started, overrun=load.overrun, missed=load.missed)
 
     def _hang_up(self) -> None:
         if self._writer is not None:

@@ -19,6 +19,7 @@ import msgspec
 
 from laya_uptime import plugins
 from laya_uptime.domain.assertion import parse
+from laya_uptime.domain.load import Load
 from laya_uptime.domain.monitor import HealthMode, Monitor, Patience, Rules
 from laya_uptime.domain.reason import Reason
 from laya_uptime.domain.result import (
@@ -149,11 +150,7 @@ class Beat(msgspec.Struct, frozen=True, tag="beat"):
     """A sign of life, once a second. `turning`: slots are being looked at."""
 
     turning: bool
-    started: int
-    overrun: int
-    missed: int
-    in_flight: int
-    waiting: int
+    load: Load
 
 
 class Took(msgspec.Struct, frozen=True, tag="took"):
