@@ -556,7 +556,8 @@ class Exchange:
         if sock is None:
             return
         self._poll.closing(self._descriptor)
-        if self._session is not None and (last := self._session.farewell()):
+        # Whoever has hung up already wants no goodbye.
+        if self._session is not None and not self._events & CLOSED and (last := self._session.farewell()):
             with suppress(OSError):
                 sock.send(last)
         self._session = None
