@@ -52,6 +52,7 @@ class Plan:
     retention: timedelta = timedelta(days=90)
     reports: bool = False  # write the status report every ten rounds
     first_look: Callable[[Round], None] | None = None  # hears of the first round of each monitor
+    every_check: bool = True  # has a log line; else only one that says something else than the one before
 
 
 def run(plan: Plan, *, directory: Path, banner: Sequence[str], farewell: str) -> None:
@@ -109,24 +110,26 @@ def look(
 
 
 def _line(watched: Watched, look_: Look) -> Line:
-    return Line(name=watched.monitor.name, status=status_word(look_.health, look_.result), tally=look_.tally)
+    return Line(
+        name=watched.monitor.name, status=status_word(look_.health, look_.result.verdict.reason), tally=look_.tally
+    )
 
 
 async def _run(plan: Plan, directory: Path, farewell: str) -> None:
     clock = SystemClock()
     began = clock.monotonic()
-    rounds = Rounds(len(plan.watched))
+    rounds = Rounds(len(plan.watched)) if plan.reports else None
 
     def write_report() -> None:
         lines = [
-            Line(name=each.monitor.name, status=status_word(state.health, state.last), tally=state.tally)
+            Line(name=each.monitor.name, status=status_word(state.health, state.reason), tally=state.tally)
             for each in plan.watched
             if (state := service.states.get(each.monitor.id)) is not None
         ]
         journal.write_block(report(lines, uptime=timedelta(seconds=clock.monotonic() - began)))
 
     def slot_over(due: datetime) -> None:
-        if rounds.slot_over(due) and plan.reports and rounds.over % REPORT_EVERY == 0:
+        if rounds is not None and rounds.slot_over(due) and rounds.over % REPORT_EVERY == 0:
             write_report()
 
     service = Service(
@@ -136,23 +139,27 @@ async def _run(plan: Plan, directory: Path, farewell: str) -> None:
         fallback=MemoryStore(),
         via=GuardedDialer(clock=clock, policy=plan.policy),
         clock=clock,
-        listener=Console(slot_over=slot_over, first_look=plan.first_look),
+        listener=Console(slot_over=slot_over, first_look=plan.first_look, every_check=plan.every_check),
         watchdog=SystemdWatchdog(),
         settings=Settings(
             owner=f"{os.getpid()}-{clock.now():%Y%m%dT%H%M%S}",
             retention=plan.retention,
             local=lambda at: at.astimezone(plan.zone),
             chance=random.SystemRandom().random,
+            restored=_spare_collections,
         ),
     )
     stop = asyncio.Event()
     _stop_on_signals(stop)
-    # Nothing loaded so far will be garbage; collections need not walk it for ever.
-    gc.collect()
-    gc.freeze()
     await service.run(stop)
     write_report()
     journal.say(farewell)
+
+
+def _spare_collections() -> None:
+    """Take what was loaded and restored out of all collections: it will be no garbage, and to walk it takes long."""
+    gc.collect()
+    gc.freeze()
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:

@@ -5,19 +5,19 @@ Every port has a contract suite in `laya_uptime.testing` that each of its adapte
 
 import socket
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
-from laya_uptime.domain.alert import Alert, Statistics
+from laya_uptime.domain.alert import Alert
 from laya_uptime.domain.change import Attempt, Change, Memory
 from laya_uptime.domain.dns import NameServer
 from laya_uptime.domain.incident import Followed, Incident
 from laya_uptime.domain.monitor import Monitor
-from laya_uptime.domain.result import DnsFacts, Failure, Phases, Result, Seen, TlsFacts
+from laya_uptime.domain.result import Attempted, DnsFacts, Failure, Phases, Result, Seen, TlsFacts
 from laya_uptime.domain.status import Health
 from laya_uptime.errors import LayaUptimeError
 
@@ -45,6 +45,14 @@ class Fault(LayaUptimeError):
         """Carry the failure; its detail is the exception's text."""
         self.failure = failure
         super().__init__(failure.detail)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCertificate:
+    """What we show to a server that wants to know us: PEM files, the key perhaps in the certificate's own."""
+
+    certificate: str
+    key: str | None = None
 
 
 class Purpose(StrEnum):
@@ -106,6 +114,7 @@ class Trail(Protocol):
 
     addresses: tuple[str, ...]
     address: str | None
+    attempts: tuple[Attempted, ...]
     tls: TlsFacts | None
     dns: DnsFacts | None
 
@@ -119,10 +128,95 @@ class Trail(Protocol):
         ...
 
 
+# What a handler is told, by epoll's numbers.
+READABLE = 0x001
+WRITABLE = 0x004
+FAILED = 0x008
+HUNG_UP = 0x010
+CLOSED = 0x2000  # the peer will send no more
+
+Handler = Callable[[int], None]
+Alarm = Callable[[], None]
+
+
+class Poll(Protocol):
+    """Who waits for sockets and deadlines. Everything is called in the loop's thread."""
+
+    view: memoryview  # 64 KiB that whoever reads may use until it returns
+    tells_failure: bool  # False: a connection that failed is merely writable, and must be asked
+
+    def watch(self, descriptor: int, handler: Handler) -> None:
+        """Call `handler` with the events of this socket from now on. A socket that is watched gets a new handler."""
+        ...
+
+    def wait_to_write(self, descriptor: int, handler: Handler) -> None:
+        """Call `handler` when a socket that was full can be written to again."""
+        ...
+
+    def forget(self, descriptor: int) -> None:
+        """Call nobody any more, for a socket that lives on elsewhere."""
+        ...
+
+    def closing(self, descriptor: int) -> None:
+        """Call nobody any more, for a socket that is closed next."""
+        ...
+
+    def alarm(self, seconds: float, ring: Alarm) -> int:
+        """Call `ring` after so many seconds, rounded up to the next bucket. Return what `silence` needs."""
+        ...
+
+    def silence(self, alarm: int) -> None:
+        """Take an alarm back; one that has rung is no mistake."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the loop."""
+        ...
+
+
+class Dialling(Protocol):
+    """A connection on its way."""
+
+    def cancel(self) -> None:
+        """Give it up; nobody is called any more. No mistake where it is over."""
+        ...
+
+
 class Reach(Protocol):
     """How a check or a notifier of one region reaches the network: through the one guarded dialer, and no other way."""
 
     clock: Clock
+
+    @property
+    def poll(self) -> Poll:
+        """Return who waits for sockets in the running loop."""
+        ...
+
+    def dial(
+        self,
+        host: str,
+        port: int,
+        done: Callable[[socket.socket | Fault], None],
+        *,
+        purpose: Purpose,
+        explicit: bool = False,
+        resolver: NameServer | None = None,
+        version: Literal[4, 6] | None = None,
+        trail: Trail,
+    ) -> Dialling:
+        """Resolve, vet and connect as `connect` does, and call `done` once with what came of it.
+
+        The socket is non-blocking, connected, and watched by `poll` on behalf of nobody. `done` may be called before
+        this returns. `version` None: both families, whichever answers first.
+        """
+        ...
+
+    def refusal(self, host: str) -> str | None:
+        """Return why somebody else must not be asked to connect to this host for us; None: he may be.
+
+        Addresses are held against the egress policy. A name is looked up by whoever connects, so it passes here.
+        """
+        ...
 
     async def connect(
         self,
@@ -132,6 +226,7 @@ class Reach(Protocol):
         purpose: Purpose,
         explicit: bool = False,
         resolver: NameServer | None = None,
+        version: Literal[4, 6] | None = None,
         trail: Trail | None = None,
     ) -> Connection:
         """Resolve, vet and connect.
@@ -140,6 +235,23 @@ class Reach(Protocol):
         up. `explicit` says that a person wrote this very host into the configuration; notifications reach private and
         loopback addresses only then. Raise `Fault` (with reason, detail and partial evidence) when there is no connection to be
         had. The caller sets the deadline, and gives a `trail` where it wants to know how far things got by then.
+        """
+        ...
+
+    async def vet(
+        self,
+        host: str,
+        *,
+        purpose: Purpose,
+        explicit: bool = False,
+        resolver: NameServer | None = None,
+        version: Literal[4, 6] | None = None,
+        trail: Trail | None = None,
+    ) -> tuple[str, ...]:
+        """Resolve and vet, and return the addresses that there is a route to, in the order in which to try them.
+
+        For what cannot go through `connect`, as QUIC cannot; whoever asks sends nothing to any other address. The
+        options are those of `connect`, and `Fault` is raised as there, also where nothing can be reached.
         """
         ...
 
@@ -177,12 +289,18 @@ class Reach(Protocol):
         insecure: bool = False,
         speaks_http: bool = True,
         admits_weak: bool = False,
+        client: ClientCertificate | None = None,
     ) -> ssl.SSLContext:
         """Return the shared TLS context with these options.
 
         `speaks_http` offers http/1.1 to the server; `admits_weak` lets weak keys and signatures pass, for a check that
-        judges them itself. Raise OSError where the file of authorities is of no use.
+        judges them itself; `insecure` verifies nothing. Raise OSError, whose text is a plain cause, where a file is of
+        no use.
         """
+        ...
+
+    def fast_context(self, *, ca_file: str | None = None) -> object | None:
+        """Return a context of the TLS library that is fast but has not the last word; None: there is none here."""
         ...
 
 
@@ -209,6 +327,34 @@ class Check(Protocol):
         The total deadline is kept by the check itself, because only it knows what was seen until then. The prober
         adds a small grace and cancels a check that overstays.
         """
+        ...
+
+
+class Looking(Protocol):
+    """A look under way."""
+
+    def cancel(self) -> None:
+        """Drop it at once; nobody is told any more. No mistake where it is over."""
+        ...
+
+
+class Prepared(Protocol):
+    """A check made ready for one way out, so that a look costs no more than what it looks at."""
+
+    def begin(self, timeout: timedelta, done: Callable[[Seen], None]) -> Looking:
+        """Look once, as `Check.probe` does, and call `done` once with what was seen, perhaps before this returns.
+
+        Nothing is raised, by this or by what goes on afterwards. The total deadline is kept here.
+        """
+        ...
+
+
+@runtime_checkable
+class Preparable(Protocol):
+    """A check that offers the callback form beside `probe`: no task is made for it. The prober uses it where it is there."""
+
+    def prepare(self, via: Reach) -> Prepared:
+        """Return the check made ready. Kept as long as the monitor is watched."""
         ...
 
 
@@ -312,7 +458,6 @@ class Round:
     result: Result
     health: Health
     followed: Followed
-    statistics: Statistics
 
 
 class Listener(Protocol):

@@ -35,6 +35,9 @@ def serve(
 ) -> int:
     """Watch what a configuration file lists, until stopped.
 
+    Up to 100 monitors every check has a log line, above that only one that says something else than the one before;
+    log.checks in the file sets it.
+
     Parameters
     ----------
     config
@@ -148,12 +151,14 @@ def _run(configuration: Configuration | None, *, title: str, draws: bool) -> int
                 zone=configuration.timezone,
                 retention=configuration.retention,
                 first_look=draw if draws else None,
+                every_check=configuration.logs_every_check,
             ),
             directory=directory,
             banner=[
                 f"{title}: {count(len(configuration.monitors), 'monitor')} from {configuration.source}",
                 f"Alerts go to: {', '.join(channel.id for channel in configuration.channels) or 'nobody yet'}",
                 f"Data: {directory}, log: {file or 'console only'}",
+                f"Checks: a line for {'each' if configuration.logs_every_check else 'each that differs from the last'}",
             ],
             farewell="laya-uptime stopped",
         )

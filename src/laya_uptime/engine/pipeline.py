@@ -1,9 +1,9 @@
-"""The journey of one round: judge, agree, step, follow, alerts_due. All it decides is one Change, written whole.
+"""The journey of one judged round: agree, step, follow, alerts_due. All it decides is one Change, written whole.
 
 Nothing here waits: the change goes to the writer, which commits it, and the state in memory is already the new one.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -11,16 +11,16 @@ from laya_uptime.domain.alert import Statistics, Transition
 from laya_uptime.domain.change import Change, Memory, Remembered, Span
 from laya_uptime.domain.facts import facts_of, own_facts
 from laya_uptime.domain.incident import Closing, Followed, Incident, Severity, close, follow
-from laya_uptime.domain.judge import judge
 from laya_uptime.domain.monitor import Monitor
 from laya_uptime.domain.quorum import agree
-from laya_uptime.domain.result import Observation, Outcome, Result, Verdict
+from laya_uptime.domain.result import Outcome, Result, Verdict
 from laya_uptime.domain.routing import address, alerts_due
 from laya_uptime.domain.schedule import is_stale
 from laya_uptime.domain.status import Health, Status, fresh, lose_sight, step
 from laya_uptime.engine.state import State
 from laya_uptime.ports import Listener, Round, Write
 
+_LARGE = 16 * 1024  # bytes of a body
 _TICK = timedelta(milliseconds=1)  # the store keeps no less
 
 
@@ -74,49 +74,33 @@ class Pipeline:
             if monitor_id not in self.monitors:
                 self._let_go(monitor_id, remembered, left_at, at)
 
-    def absorb(self, monitor: Monitor, observations: Sequence[Observation], *, elapsed: timedelta) -> Round:
-        """Follow one round to whatever it implies, hand that to the writer, and return it."""
+    def absorb(self, monitor: Monitor, results: Sequence[Result], *, elapsed: timedelta) -> Round:
+        """Follow one round, one result for each region, to whatever it implies. Hand that to the writer and return it."""
         state = self.states[monitor.id]
-        verdicts = [judge(observation, monitor.rules) for observation in observations]
-        verdict = agree(verdicts, quorum=monitor.quorum)
-        if verdict.outcome is not Outcome.UNKNOWN:
-            self._notice_a_gap(monitor, elapsed)
+        decisive = results[0] if len(results) == 1 else _decisive(results, quorum=monitor.quorum)
+        verdict = decisive.verdict
+        was_seen = verdict.outcome is not Outcome.UNKNOWN
+        if was_seen and _was_left_alone(monitor, state, elapsed):  # as after a suspend
+            self._lose_sight(monitor, since=max(state.seen_at, state.health.believed_since))
         before, stored = state.health, state.incident
-        results = tuple(
-            Result(observation=observation, verdict=each)
-            for observation, each in zip(observations, verdicts, strict=True)
-        )
-        decisive = next(result for result in results if result.verdict is verdict)
         at = _instant(decisive, state)
-        if verdict.outcome is not Outcome.UNKNOWN:
-            state.incident = state.incident and _with_blind_time(state.incident, before, at)
+        if was_seen:
+            state.incident = stored and _with_blind_time(stored, before, at)
             state.seen, state.seen_at = elapsed, at
         state.health = step(before, verdict.outcome, at=at, patience=monitor.patience)
-        state.tally = state.tally.add(decisive.observation, verdict)
-        state.last = decisive
+        state.tally.count(decisive.observation, verdict)
+        state.is_new, state.reason = False, verdict.reason
         followed = self._follow(monitor, state, verdict, at)
         state.incident = followed.current
-        round_ = Round(
-            monitor=monitor,
-            result=decisive,
-            health=state.health,
-            followed=followed,
-            statistics=state.tally.statistics(consecutive_failures=state.health.consecutive_failures),
-        )
-        self._record(state, before, stored, results, round_)
+        round_ = Round(monitor=monitor, result=decisive, health=state.health, followed=followed)
+        self._record(state, before, stored, tuple([_to_keep(result) for result in results]), round_)
         return round_
 
-    def _notice_a_gap(self, monitor: Monitor, elapsed: timedelta) -> None:
-        """Believe nothing of the time before this round where nobody had looked for long, as after a suspend."""
-        state = self.states[monitor.id]
-        if is_stale(last_seen=state.seen, every=monitor.every, timeout=monitor.timeout, now=elapsed):
-            self._lose_sight(monitor, since=max(state.seen_at, state.health.believed_since))
-
-    def watch_for_blindness(self, *, at: datetime, elapsed: timedelta) -> None:
-        """Believe nothing any more of monitors that nobody has seen for three intervals."""
-        for monitor in self.monitors.values():
+    def watch_for_blindness(self, among: Iterable[Monitor] | None = None, *, at: datetime, elapsed: timedelta) -> None:
+        """Believe nothing any more of monitors, all or these, that nobody has seen for three intervals."""
+        for monitor in self.monitors.values() if among is None else among:
             state = self.states[monitor.id]
-            if is_stale(last_seen=state.seen, every=monitor.every, timeout=monitor.timeout, now=elapsed):
+            if _was_left_alone(monitor, state, elapsed):
                 self._lose_sight(monitor, since=max(min(state.seen_at, at), state.health.believed_since))
 
     def _follow(self, monitor: Monitor, state: State, verdict: Verdict, at: datetime) -> Followed:
@@ -135,10 +119,14 @@ class Pipeline:
         self, state: State, before: Health, stored: Incident | None, results: tuple[Result, ...], round_: Round
     ) -> None:
         monitor, followed, health = round_.monitor, round_.followed, state.health
+        if health is before and state.seq and stored is followed.current is None and followed.closed is None:
+            self._submit(Change(monitor_id=monitor.id, results=results))  # as nearly always: all is as good as it was
+            return
         transition, about = followed.transition, followed.about
         facts = None
         if transition is not None and about is not None:
-            facts = facts_of(monitor, round_.result, transition, about, round_.statistics, local=self._local)
+            statistics = state.tally.statistics(consecutive_failures=health.consecutive_failures)
+            facts = facts_of(monitor, round_.result, transition, about, statistics, local=self._local)
         alerts = alerts_due(transition, about, facts=facts, channels=self._channels, at=round_.result.observation.at)
         changed = tuple(each for each in (followed.closed, followed.current) if each is not None and each != stored)
         seq = self._next_seq(state, before)
@@ -254,6 +242,25 @@ _UNSEEN = {
 }
 
 
+def _to_keep(result: Result) -> Result:
+    """Return what waits for its commit: a large body does not, or those of one second could fill the memory."""
+    body = result.observation.seen.evidence.body
+    return result if body is None or body.size <= _LARGE else result.measured()
+
+
+def _decisive(results: Sequence[Result], *, quorum: int) -> Result:
+    verdict = agree([result.verdict for result in results], quorum=quorum)
+    return next(result for result in results if result.verdict is verdict)
+
+
+def _was_left_alone(monitor: Monitor, state: State, elapsed: timedelta) -> bool:
+    """Say whether nobody has looked for so long that nothing is known of the time since."""
+    # Stale is far later than an interval, and whether that has passed is quickly said.
+    return elapsed - state.seen > monitor.every and is_stale(
+        last_seen=state.seen, every=monitor.every, timeout=monitor.timeout, now=elapsed
+    )
+
+
 def _instant(decisive: Result, state: State) -> datetime:
     """Return when the round counts as seen.
 
@@ -261,7 +268,7 @@ def _instant(decisive: Result, state: State) -> datetime:
     instant: that is what incidents are known by.
     """
     at = max(decisive.observation.at, state.health.believed_since, state.health.since)
-    return at if state.last is None else max(at, state.seen_at + _TICK)
+    return at if state.is_new else max(at, state.seen_at + _TICK)
 
 
 def _with_blind_time(incident: Incident, before: Health, at: datetime) -> Incident:

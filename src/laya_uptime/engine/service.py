@@ -9,7 +9,9 @@ from laya_uptime.domain.alert import Transition
 from laya_uptime.domain.change import Change, Memory
 from laya_uptime.domain.facts import own_facts
 from laya_uptime.domain.incident import SELF, Closing, Incident, Severity, close, incident_id
+from laya_uptime.domain.judge import judge
 from laya_uptime.domain.reason import Reason
+from laya_uptime.domain.result import Observation, Result
 from laya_uptime.domain.routing import DueAlert, address
 from laya_uptime.domain.status import Status
 from laya_uptime.engine.dispatcher import Dispatcher
@@ -37,6 +39,7 @@ class Settings:
     retention: timedelta = timedelta(days=90)
     local: Callable[[datetime], datetime]  # into the time zone that people read
     chance: Callable[[], float]  # 0 up to 1, for jitter
+    restored: Callable[[], None] = lambda: None  # called once, when every monitor has been taken up
 
 
 class Service:
@@ -65,7 +68,6 @@ class Service:
         self._listener = listener
         self._watchdog = watchdog
         self._settings = settings
-        self._rounds: set[asyncio.Task[None]] = set()
         self._own_incident: Incident | None = None
         self._prober = Prober(via=via, clock=clock, trouble=listener.trouble)
         self._pipeline = Pipeline(
@@ -91,12 +93,8 @@ class Service:
 
         Raise StoreTooNew or DataDirectoryError where the data directory cannot be used.
         """
-        memory, alarm = await self._open_store()
-        self._assemble()
-        self._writer.start_at(memory.seq)
-        self._pipeline.restore(memory, at=self._clock.now(), elapsed=self._scheduler.elapsed)
-        if alarm is not None:
-            self._raise_own(alarm)
+        await self._take_up()
+        self._settings.restored()
         async with asyncio.TaskGroup() as group:
             self._group = group
             tasks = {name: group.create_task(self._guard(name, run)) for name, run in self._duties().items()}
@@ -104,6 +102,14 @@ class Service:
             await stop.wait()
             await self._drain(tasks)
         await self._close_store()
+
+    async def _take_up(self) -> None:
+        memory, alarm = await self._open_store()
+        self._assemble()
+        self._writer.start_at(memory.seq)
+        self._pipeline.restore(memory, at=self._clock.now(), elapsed=self._scheduler.elapsed)
+        if alarm is not None:
+            self._raise_own(alarm)
 
     async def _close_store(self) -> None:
         try:
@@ -159,6 +165,7 @@ class Service:
             "the dispatcher": self._dispatcher.run,
             "the heartbeat": self._housekeeper.beat,
             "the look-out": self._housekeeper.look_for_blindness,
+            "the prober": self._prober.watch,
             "the pruning": self._housekeeper.prune,
         }
 
@@ -206,24 +213,31 @@ class Service:
         raise AssertionError("the last try either returns or raises")
 
     def _start_round(self, slot: Slot) -> None:
-        task = self._group.create_task(self._round(slot))
-        self._rounds.add(task)
-        task.add_done_callback(self._rounds.discard)
-
-    async def _round(self, slot: Slot) -> None:
         monitor = slot.monitor
-        suspect = False
         try:
             fp("check.slot_claimed")
-            observation = await self._prober.probe(monitor, self._checks[monitor.id], slot.due)
-            round_ = self._pipeline.absorb(monitor, [observation], elapsed=self._scheduler.elapsed)
-            suspect = round_.health.status is Status.SUSPECT
-            self._listener.round_done(round_)
+            self._prober.start(
+                monitor, self._checks[monitor.id], slot.due, lambda observation: self._absorb(slot, observation)
+            )
         except Exception as error:  # noqa: BLE001  one round that goes wrong is not the end of the service
             self._listener.trouble(f"a round of {monitor.id} failed ({type(error).__name__})")
+            self._end_slot(slot, is_suspect=False)
+
+    def _absorb(self, slot: Slot, observation: Observation) -> None:
+        suspect = False
+        try:
+            result = Result(observation=observation, verdict=judge(observation, slot.monitor.rules))
+            round_ = self._pipeline.absorb(slot.monitor, (result,), elapsed=self._scheduler.elapsed)
+            suspect = round_.health.status is Status.SUSPECT
+            self._listener.round_done(round_)
+        except Exception as error:  # noqa: BLE001  likewise
+            self._listener.trouble(f"a round of {slot.monitor.id} failed ({type(error).__name__})")
         finally:
-            self._scheduler.finished(monitor, is_suspect=suspect)
-            self._listener.slot_over(monitor.id, slot.due)
+            self._end_slot(slot, is_suspect=suspect)
+
+    def _end_slot(self, slot: Slot, *, is_suspect: bool) -> None:
+        self._scheduler.finished(slot.monitor, is_suspect=is_suspect)
+        self._listener.slot_over(slot.monitor.id, slot.due)
 
     async def _drain(self, tasks: dict[str, asyncio.Task[None]]) -> None:
         """End in order: no new checks, then checks, deliveries and commits that are under way."""
@@ -231,12 +245,7 @@ class Service:
         deadline = self._clock.monotonic() + DRAIN
         for name in ("the scheduler", "the look-out", "the pruning", "the dispatcher"):
             tasks[name].cancel()
-        rounds = set(self._rounds)
-        if rounds:
-            await asyncio.wait(rounds, timeout=DRAIN)
-            for task in rounds:
-                task.cancel()
-            await asyncio.gather(*rounds, return_exceptions=True)
+        await self._prober.settle(DRAIN)
         await self._dispatcher.settle(max(deadline - self._clock.monotonic(), 0.0))
         try:
             async with asyncio.timeout(max(deadline - self._clock.monotonic(), 1.0)):

@@ -115,11 +115,26 @@ class NoNetwork:
         purpose: Purpose,
         explicit: bool = False,
         resolver: NameServer | None = None,
+        version: Literal[4, 6] | None = None,
         trail: Trail | None = None,
     ) -> Connection:
         """Raise `Fault`: the network is unreachable."""
-        del purpose, explicit, resolver, trail
+        del purpose, explicit, resolver, version, trail
         raise Fault(Failure(Reason.UNREACHABLE, f"there is no network to reach {host}:{port} through"))
+
+    async def vet(
+        self,
+        host: str,
+        *,
+        purpose: Purpose,
+        explicit: bool = False,
+        resolver: NameServer | None = None,
+        version: Literal[4, 6] | None = None,
+        trail: Trail | None = None,
+    ) -> tuple[str, ...]:
+        """Raise `Fault`: the network is unreachable."""
+        del purpose, explicit, resolver, version, trail
+        raise Fault(Failure(Reason.UNREACHABLE, f"there is no network to reach {host} through"))
 
     async def ask(
         self,

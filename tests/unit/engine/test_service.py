@@ -57,6 +57,7 @@ class World:
         self.store = TroubledStore(self.memory)
         self.fallback = MemoryStore()
         self.processes = 0
+        self.restored: list[tuple[int, int]] = []  # monitors and probes so far, when told that all were taken up
 
     @property
     def watched(self) -> list[Watched]:
@@ -77,7 +78,10 @@ class World:
             listener=self.listener,
             watchdog=self.watchdog,
             settings=Settings(
-                owner=f"process-{self.processes}", local=lambda at: at.astimezone(UTC), chance=lambda: 0.0
+                owner=f"process-{self.processes}",
+                local=lambda at: at.astimezone(UTC),
+                chance=lambda: 0.0,
+                restored=lambda: self.restored.append((len(self.service.states), self.check.probes)),
             ),
         )
         with self.clock.with_timeouts():
@@ -123,6 +127,13 @@ async def test_the_first_failure_alerts_every_channel_at_once() -> None:
         assert alert.facts.message == "Service is down (1 consecutive failures)"
         assert alert.facts.status is AlertStatus.FAILURE
         assert alert.facts.first_failure == NOON + MINUTE
+
+
+async def test_it_is_told_once_that_every_monitor_was_taken_up_before_the_first_check() -> None:
+    async with World(".").running() as world:
+        await world.pass_by(2)
+
+        assert world.restored == [(len(world.watched), 0)]
 
 
 async def test_reminders_come_at_every_fifth_failure() -> None:
