@@ -1,6 +1,7 @@
 """laya-uptime's own prober: monitors read by its configuration, its checks, its guarded dialer, its judge. No store.
 
-Arguments: how many at once, then URLs. SSL_CERT_FILE names the `ca_file` of the checks, where these speak TLS.
+Arguments: how many at once, then URLs. SSL_CERT_FILE names the `ca_file` of the checks, where these speak TLS. They do it
+as an installation without the extra fast-tls does; with TLS=fast as one with it.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from laya_uptime.engine.prober import Prober
 from laya_uptime.ports import Watched
 from peers.protocol import serve
 
+FAST = "utls"  # what the extra fast-tls installs
 EXPECT = ["status == 200", 'body.status == "healthy"']
 
 
@@ -36,10 +38,13 @@ class Closed:
     def __init__(self, watched: tuple[Watched, ...]) -> None:
         self._watched = watched
         self._clock = SystemClock()
+        if os.environ.get("TLS") != "fast":
+            sys.modules[FAST] = None  # type: ignore[assignment]  # the import fails, as where it is not installed
         dialer = GuardedDialer(clock=self._clock, policy=EgressPolicy())
+        if os.environ.get("TLS") == "fast" and dialer.fast_context(ca_file=os.environ["SSL_CERT_FILE"]) is None:
+            raise SystemExit("the extra fast-tls is not at work")
         self._prober = Prober(via=dialer, clock=self._clock, trouble=self._trouble)
         self._until = 0.0
-        self._tasks: set[asyncio.Task[None]] = set()
 
     @staticmethod
     def _trouble(text: str) -> None:
@@ -58,17 +63,7 @@ class Closed:
     def _start(self, watched: Watched) -> None:
         self._under_way += 1
         due = self._clock.now()
-        start = getattr(self._prober, "start", None)
-        if start is not None:
-            start(watched.monitor, watched.check, due, lambda seen: self._done(watched, seen))
-            return
-
-        async def once() -> None:
-            self._done(watched, await self._prober.probe(watched.monitor, watched.check, due))
-
-        task = asyncio.create_task(once())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._prober.start(watched.monitor, watched.check, due, lambda seen: self._done(watched, seen))
 
     def _done(self, watched: Watched, seen: Observation) -> None:
         verdict = judge(seen, watched.monitor.rules)
