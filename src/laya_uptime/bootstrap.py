@@ -20,6 +20,7 @@ from laya_uptime.adapters.console import Console
 from laya_uptime.adapters.directory import DataDirectory
 from laya_uptime.adapters.examination import Finding
 from laya_uptime.adapters.net.dialer import GuardedDialer
+from laya_uptime.adapters.shards.process import ProcessProbing
 from laya_uptime.adapters.stores.memory import MemoryStore
 from laya_uptime.adapters.stores.sqlite import FILE as SQLITE_FILE
 from laya_uptime.adapters.stores.sqlite import SqliteStore
@@ -29,7 +30,8 @@ from laya_uptime.domain.report import Line, report, status_word
 from laya_uptime.engine.once import Look, look_once
 from laya_uptime.engine.rounds import Rounds
 from laya_uptime.engine.service import Service, Settings
-from laya_uptime.ports import Channel, Round, Watched
+from laya_uptime.engine.sharding import Shards, parts_for
+from laya_uptime.ports import Channel, Clock, Overseer, Probing, Round, Watched
 
 DATA_VARIABLE = "LAYA_UPTIME_DATA"
 REPORT_EVERY = 10  # rounds
@@ -53,6 +55,7 @@ class Plan:
     reports: bool = False  # write the status report every ten rounds
     first_look: Callable[[Round], None] | None = None  # hears of the first round of each monitor
     every_check: bool = True  # has a log line; else only one that says something else than the one before
+    shards: int = 1  # processes that look; 1: this one does so itself
 
 
 def run(plan: Plan, *, directory: Path, banner: Sequence[str], farewell: str) -> None:
@@ -148,6 +151,7 @@ async def _run(plan: Plan, directory: Path, farewell: str) -> None:
             chance=random.SystemRandom().random,
             restored=_spare_collections,
         ),
+        probing=_shards(plan, clock) if plan.shards > 1 else None,
     )
     stop = asyncio.Event()
     _stop_on_signals(stop)
@@ -160,6 +164,27 @@ def _spare_collections() -> None:
     """Take what was loaded and restored out of all collections: it will be no garbage, and to walk it takes long."""
     gc.collect()
     gc.freeze()
+
+
+def shards_for(watched: Sequence[Watched]) -> int:
+    """Return how many processes should look at these on this machine."""
+    return parts_for(watched, cores=len(os.sched_getaffinity(0)))
+
+
+def _shards(plan: Plan, clock: Clock) -> Callable[[Overseer], Probing]:
+    """Return how to make the probing of several processes. Their phases count from now on, whenever each is started."""
+    anchor = clock.monotonic()
+
+    def make(overseer: Overseer) -> Probing:
+        return Shards(
+            plan.watched,
+            overseer,
+            parts=plan.shards,
+            make=lambda share: ProcessProbing(share, overseer, policy=plan.policy, clock=clock, anchor=anchor),
+            clock=clock,
+        )
+
+    return make
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:

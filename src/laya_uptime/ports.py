@@ -399,6 +399,82 @@ class Claimed:
     expires_at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What became of the slots since start, and what is going on now."""
+
+    started: int = 0
+    overrun: int = 0  # passed over because the check before still ran
+    missed: int = 0  # passed over because the process itself was held up
+    in_flight: int = 0
+    waiting: int = 0  # due, and not begun for want of room
+
+
+class Overseer(Protocol):
+    """Who is handed what probing saw. Called in the loop; it must not block or raise."""
+
+    def seen(self, result: Result) -> None:
+        """Take what one slot saw, judged. That ends the slot."""
+        ...
+
+    def slot_over(self, monitor_id: str, due: datetime) -> None:
+        """Take note that a slot ended and nothing was seen: it was passed over or cancelled."""
+        ...
+
+    def trouble(self, text: str) -> None:
+        """Take one sentence about something of our own that does not work."""
+        ...
+
+    def relief(self, text: str) -> None:
+        """Take one sentence about something of our own that works again."""
+        ...
+
+
+class Probing(Protocol):
+    """Looks at monitors whenever each is due, judges what it sees, hands that to its overseer and keeps nothing.
+
+    It may do so in this loop or in other processes. A time in which it did not look leaves no results, so the status
+    becomes unknown by itself; it never tells of a target what is true of itself.
+    """
+
+    @property
+    def load(self) -> Load:
+        """Return the counts. They may be a second old."""
+        ...
+
+    def is_turning(self, *, within: timedelta) -> bool:
+        """Say whether slots have been looked at within this time, or that they are not has been told as trouble."""
+        ...
+
+    async def run(self) -> None:
+        """Look for ever, and return once settled. Raise ProbingLost where that is no longer possible; run it again then."""
+        ...
+
+    def sooner(self, monitor_id: str) -> None:
+        """Look again sooner than the interval says: what was seen last was news, and one look is not enough."""
+        ...
+
+    def put(self, watched: "Watched") -> None:
+        """Look at this monitor from now on, at once and then on its phase; in place of the one that had its id."""
+        ...
+
+    def remove(self, monitor_id: str) -> None:
+        """Look at it no more. What a check under way sees is thrown away."""
+        ...
+
+    def pause(self, monitor_id: str) -> None:
+        """Begin no more checks of it until `resume`."""
+        ...
+
+    def resume(self, monitor_id: str) -> None:
+        """Look at it again, on its phase."""
+        ...
+
+    async def settle(self, seconds: float) -> None:
+        """Begin no more checks, wait so long for those under way and hand over what they saw; cancel the rest."""
+        ...
+
+
 Write = Change | Attempt
 
 

@@ -46,21 +46,53 @@ class Scheduler:
         clock: Clock,
         start: Callable[[Slot], None],
         passed_over: Callable[[Slot], None],
+        anchor: float | None = None,
     ) -> None:
+        """Count due times from `anchor`, an instant of the clock's `monotonic`; None: from now."""
         self.counts = Counts()
         self._clock = clock
         self._start = start
         self._passed_over = passed_over
-        self._anchor = clock.monotonic()
-        self._monitors = {monitor.id: monitor for monitor in monitors}
+        self._anchor = clock.monotonic() if anchor is None else anchor
+        self._monitors: dict[str, Monitor] = {}
         self._busy: set[str] = set()
+        self._paused: set[str] = set()
+        self._fresh: set[str] = set()  # whose first slot, which is at once, was not handed out yet
+        self._regular: dict[str, timedelta] = {}  # the next slot on the phase; other entries in the heap do not count
         self._sooner: dict[str, timedelta] = {}  # when to look again; older entries in the heap do not count
         # (due, order of entry, monitor, whether a regular slot)
         self._heap: list[tuple[timedelta, int, str, bool]] = []
         self._entries = 0
-        self._turned = timedelta(0)
+        self._turned = self.elapsed
         for monitor in monitors:
-            self._push(timedelta(0), monitor.id, regular=True)
+            self.add(monitor)
+
+    def add(self, monitor: Monitor) -> None:
+        """Hand out a slot of it at once, and then on its phase."""
+        self._monitors[monitor.id] = monitor
+        self._fresh.add(monitor.id)
+        self._plan(self.elapsed, monitor.id)
+
+    def replace(self, monitor: Monitor) -> None:
+        """Take this in place of the monitor that has its id; it begins anew."""
+        self._sooner.pop(monitor.id, None)
+        self._busy.discard(monitor.id)
+        self.add(monitor)
+
+    def remove(self, monitor_id: str) -> None:
+        """Hand out no more slots of it. One that is not there is no mistake."""
+        for kept in (self._monitors, self._sooner, self._regular):
+            kept.pop(monitor_id, None)
+        for marks in (self._busy, self._paused, self._fresh):
+            marks.discard(monitor_id)
+
+    def pause(self, monitor_id: str) -> None:
+        """Hand out no slots of it until `resume`. Its phase stays."""
+        self._paused.add(monitor_id)
+
+    def resume(self, monitor_id: str) -> None:
+        """Hand out its slots again, on its phase."""
+        self._paused.discard(monitor_id)
 
     @property
     def elapsed(self) -> timedelta:
@@ -84,14 +116,16 @@ class Scheduler:
         now, wall = self.elapsed, self._clock.now()
         while self._heap and self._heap[0][0] <= now:
             due, _, monitor_id, regular = heapq.heappop(self._heap)
+            if (self._regular if regular else self._sooner).get(monitor_id) != due:
+                continue
             monitor = self._monitors[monitor_id]
             if regular:
                 following, missed = self._following(monitor, due, now)
                 self.counts.missed += missed
-                self._push(following, monitor_id, regular=True)
-            elif self._sooner.get(monitor_id) != due:
-                continue
+                self._plan(following, monitor_id)
             self._sooner.pop(monitor_id, None)
+            if monitor_id in self._paused:
+                continue
             slot = Slot(monitor, _whole_ms(wall - (now - due)))
             if monitor_id in self._busy:
                 self.counts.overrun += 1
@@ -104,8 +138,14 @@ class Scheduler:
     def finished(self, monitor: Monitor, *, is_suspect: bool) -> None:
         """Note that the check of a monitor is over. While it is suspect, look again sooner than its phase."""
         self._busy.discard(monitor.id)
-        if not is_suspect:
-            self._sooner.pop(monitor.id, None)
+        self._sooner.pop(monitor.id, None)
+        if is_suspect:
+            self.sooner(monitor.id)
+
+    def sooner(self, monitor_id: str) -> None:
+        """Look again sooner than the phase says. Nothing happens where it is under way, or not there."""
+        monitor = self._monitors.get(monitor_id)
+        if monitor is None or monitor_id in self._busy:
             return
         wait = max(min(monitor.every / SOONER_SHARE, SOONER_MOST), _SECOND)
         if wait < monitor.every:
@@ -113,9 +153,15 @@ class Scheduler:
             self._push(due, monitor.id, regular=False)
 
     def _following(self, monitor: Monitor, due: timedelta, now: timedelta) -> tuple[timedelta, int]:
-        if due == timedelta(0):  # everything is checked at once at start, then on its phase
-            return next_due(first_phase(monitor) - monitor.every, every=monitor.every, now=now)
+        if monitor.id in self._fresh:  # everything is checked at once at start, then on its phase
+            self._fresh.discard(monitor.id)
+            phase, _ = next_due(first_phase(monitor) - monitor.every, every=monitor.every, now=due)
+            return next_due(phase - monitor.every, every=monitor.every, now=now)
         return next_due(due, every=monitor.every, now=now)
+
+    def _plan(self, due: timedelta, monitor_id: str) -> None:
+        self._regular[monitor_id] = due
+        self._push(due, monitor_id, regular=True)
 
     def _push(self, due: timedelta, monitor_id: str, *, regular: bool) -> None:
         self._entries += 1

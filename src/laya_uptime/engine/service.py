@@ -9,22 +9,30 @@ from laya_uptime.domain.alert import Transition
 from laya_uptime.domain.change import Change, Memory
 from laya_uptime.domain.facts import own_facts
 from laya_uptime.domain.incident import SELF, Closing, Incident, Severity, close, incident_id
-from laya_uptime.domain.judge import judge
 from laya_uptime.domain.reason import Reason
-from laya_uptime.domain.result import Observation, Result
+from laya_uptime.domain.result import Result
 from laya_uptime.domain.routing import DueAlert, address
 from laya_uptime.domain.status import Status
 from laya_uptime.engine.dispatcher import Dispatcher
 from laya_uptime.engine.housekeeper import Housekeeper
 from laya_uptime.engine.pipeline import Pipeline
-from laya_uptime.engine.prober import Prober
-from laya_uptime.engine.scheduler import Scheduler, Slot
+from laya_uptime.engine.probing import LocalProbing
 from laya_uptime.engine.state import State
 from laya_uptime.engine.supervisor import supervise
 from laya_uptime.engine.writer import Writer
 from laya_uptime.errors import StoreCorrupt, StoreError, StoreTooNew
-from laya_uptime.failpoints import fp
-from laya_uptime.ports import Channel, Clock, Listener, Reach, Store, Watchdog, Watched, Write
+from laya_uptime.ports import (
+    Channel,
+    Clock,
+    Listener,
+    Overseer,
+    Probing,
+    Reach,
+    Store,
+    Watchdog,
+    Watched,
+    Write,
+)
 
 DRAIN = 5.0  # seconds for what is under way when a stop is asked for
 LAST_WORDS = 1.0  # seconds more for the database to close
@@ -43,7 +51,7 @@ class Settings:
 
 
 class Service:
-    """Watches until it is told to stop."""
+    """Watches until it is told to stop. It is the `ports.Overseer` of whoever looks."""
 
     def __init__(
         self,
@@ -57,9 +65,11 @@ class Service:
         listener: Listener,
         watchdog: Watchdog,
         settings: Settings,
+        probing: Callable[[Overseer], Probing] | None = None,
     ) -> None:
+        """Watch through `probing`, made with the overseer that it hands everything to; None: in this process."""
         self._monitors = [each.monitor for each in watched]
-        self._checks = {each.monitor.id: each.check for each in watched}
+        self._make_probing = probing or (lambda overseer: LocalProbing(watched, overseer, via=via, clock=clock))
         self._channels = tuple(channels)
         self._store = store
         self._fallback = fallback
@@ -69,7 +79,7 @@ class Service:
         self._watchdog = watchdog
         self._settings = settings
         self._own_incident: Incident | None = None
-        self._prober = Prober(via=via, clock=clock, trouble=listener.trouble)
+        self._anchor = clock.monotonic()
         self._pipeline = Pipeline(
             self._monitors,
             [channel.id for channel in channels],
@@ -84,9 +94,9 @@ class Service:
         return self._pipeline.states
 
     @property
-    def scheduler(self) -> Scheduler:
-        """Return the scheduler, for its counts. Only while running."""
-        return self._scheduler
+    def probing(self) -> Probing:
+        """Return who looks, for its counts. Only while running."""
+        return self._probing
 
     async def run(self, stop: asyncio.Event) -> None:
         """Watch until `stop` is set, then finish what is under way within five seconds.
@@ -96,7 +106,6 @@ class Service:
         await self._take_up()
         self._settings.restored()
         async with asyncio.TaskGroup() as group:
-            self._group = group
             tasks = {name: group.create_task(self._guard(name, run)) for name, run in self._duties().items()}
             self._watchdog.ready()
             await stop.wait()
@@ -107,7 +116,7 @@ class Service:
         memory, alarm = await self._open_store()
         self._assemble()
         self._writer.start_at(memory.seq)
-        self._pipeline.restore(memory, at=self._clock.now(), elapsed=self._scheduler.elapsed)
+        self._pipeline.restore(memory, at=self._clock.now(), elapsed=self._elapsed())
         if alarm is not None:
             self._raise_own(alarm)
 
@@ -117,6 +126,36 @@ class Service:
                 await self._store.close()
         except TimeoutError:
             self._listener.trouble("The database does not answer; the process ends without closing it")
+
+    def seen(self, result: Result) -> None:
+        """Follow what was seen to whatever it implies; where one look is not enough, ask for the next one sooner."""
+        monitor_id, due = result.observation.monitor_id, result.observation.due
+        monitor = self._pipeline.monitors[monitor_id]
+        try:
+            round_ = self._pipeline.absorb(monitor, [result], elapsed=self._elapsed())
+            if round_.health.status is Status.SUSPECT:
+                self._probing.sooner(monitor_id)
+            self._listener.round_done(round_)
+        except Exception as error:  # noqa: BLE001  one round that goes wrong is not the end of the service
+            self._listener.trouble(f"a round of {monitor_id} failed ({type(error).__name__})")
+        finally:
+            self._listener.slot_over(monitor_id, due)
+
+    def slot_over(self, monitor_id: str, due: datetime) -> None:
+        """Tell that a slot ended and nothing was seen."""
+        self._listener.slot_over(monitor_id, due)
+
+    def trouble(self, text: str) -> None:
+        """Tell that something of our own does not work."""
+        self._listener.trouble(text)
+
+    def relief(self, text: str) -> None:
+        """Tell that it works again."""
+        self._listener.relief(text)
+
+    def _elapsed(self) -> timedelta:
+        """Return the monotonic time since this service was made."""
+        return timedelta(seconds=self._clock.monotonic() - self._anchor)
 
     def _submit(self, write: Write) -> None:
         self._writer.submit(write)
@@ -141,17 +180,13 @@ class Service:
             rescue=self._dispatcher.rescue,
             degraded=self._store_changed,
         )
-        self._scheduler = Scheduler(
-            self._monitors,
-            clock=self._clock,
-            start=self._start_round,
-            passed_over=lambda slot: self._listener.slot_over(slot.monitor.id, slot.due),
-        )
+        self._probing = self._make_probing(self)
         self._housekeeper = Housekeeper(
             clock=self._clock,
             store=self._store,
             writer=self._writer,
-            scheduler=self._scheduler,
+            probing=self._probing,
+            elapsed=self._elapsed,
             pipeline=self._pipeline,
             watchdog=self._watchdog,
             listener=self._listener,
@@ -160,12 +195,11 @@ class Service:
 
     def _duties(self) -> dict[str, Callable[[], Awaitable[None]]]:
         return {
-            "the scheduler": self._scheduler.run,
+            "the scheduler": self._probing.run,
             "the writer": self._writer.run,
             "the dispatcher": self._dispatcher.run,
             "the heartbeat": self._housekeeper.beat,
             "the look-out": self._housekeeper.look_for_blindness,
-            "the prober": self._prober.watch,
             "the pruning": self._housekeeper.prune,
         }
 
@@ -212,40 +246,14 @@ class Service:
                 await self._clock.sleep(1.0)
         raise AssertionError("the last try either returns or raises")
 
-    def _start_round(self, slot: Slot) -> None:
-        monitor = slot.monitor
-        try:
-            fp("check.slot_claimed")
-            self._prober.start(
-                monitor, self._checks[monitor.id], slot.due, lambda observation: self._absorb(slot, observation)
-            )
-        except Exception as error:  # noqa: BLE001  one round that goes wrong is not the end of the service
-            self._listener.trouble(f"a round of {monitor.id} failed ({type(error).__name__})")
-            self._end_slot(slot, is_suspect=False)
-
-    def _absorb(self, slot: Slot, observation: Observation) -> None:
-        suspect = False
-        try:
-            result = Result(observation=observation, verdict=judge(observation, slot.monitor.rules))
-            round_ = self._pipeline.absorb(slot.monitor, (result,), elapsed=self._scheduler.elapsed)
-            suspect = round_.health.status is Status.SUSPECT
-            self._listener.round_done(round_)
-        except Exception as error:  # noqa: BLE001  likewise
-            self._listener.trouble(f"a round of {slot.monitor.id} failed ({type(error).__name__})")
-        finally:
-            self._end_slot(slot, is_suspect=suspect)
-
-    def _end_slot(self, slot: Slot, *, is_suspect: bool) -> None:
-        self._scheduler.finished(slot.monitor, is_suspect=is_suspect)
-        self._listener.slot_over(slot.monitor.id, slot.due)
-
     async def _drain(self, tasks: dict[str, asyncio.Task[None]]) -> None:
         """End in order: no new checks, then checks, deliveries and commits that are under way."""
         self._watchdog.stopping()
         deadline = self._clock.monotonic() + DRAIN
-        for name in ("the scheduler", "the look-out", "the pruning", "the dispatcher"):
+        for name in ("the look-out", "the pruning", "the dispatcher"):
             tasks[name].cancel()
-        await self._prober.settle(DRAIN)
+        await self._probing.settle(DRAIN)
+        tasks["the scheduler"].cancel()
         await self._dispatcher.settle(max(deadline - self._clock.monotonic(), 0.0))
         try:
             async with asyncio.timeout(max(deadline - self._clock.monotonic(), 1.0)):

@@ -224,7 +224,7 @@ async def test_r10_each_system_error_is_the_targets_or_ours(
     def fail(towards: race.Target) -> socket.socket:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(race, "begin", fail)
+    monkeypatch.setattr(dialer, "begin", fail)
     seen = await failure(a_dialer(online=online).connect("127.0.0.1", 80, purpose=Purpose.CHECK))
 
     assert (seen.reason, seen.detail) == (reason, detail)

@@ -1,7 +1,7 @@
 """The whole service in virtual time: scripted targets, a ledger in memory, channels that record."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -14,9 +14,11 @@ from laya_uptime.domain.alert import AlertStatus, Transition
 from laya_uptime.domain.incident import Closing, Incident
 from laya_uptime.domain.monitor import Monitor
 from laya_uptime.domain.status import Status
+from laya_uptime.engine.probing import LocalProbing
 from laya_uptime.engine.service import Service, Settings
-from laya_uptime.errors import StoreCorrupt, StoreError, StoreTooNew
-from laya_uptime.ports import Watched
+from laya_uptime.engine.sharding import Shards
+from laya_uptime.errors import ProbingLost, StoreCorrupt, StoreError, StoreTooNew
+from laya_uptime.ports import Overseer, Probing, Watched
 from laya_uptime.testing import (
     NOON,
     FakeClock,
@@ -58,6 +60,7 @@ class World:
         self.fallback = MemoryStore()
         self.processes = 0
         self.restored: list[tuple[int, int]] = []  # monitors and probes so far, when told that all were taken up
+        self.probing: Callable[[Overseer], Probing] | None = None
 
     @property
     def watched(self) -> list[Watched]:
@@ -83,6 +86,7 @@ class World:
                 chance=lambda: 0.0,
                 restored=lambda: self.restored.append((len(self.service.states), self.check.probes)),
             ),
+            probing=self.probing,
         )
         with self.clock.with_timeouts():
             run = asyncio.create_task(self.service.run(stop))
@@ -325,7 +329,7 @@ async def test_a_check_that_hangs_ends_at_its_deadline_and_overlaps_with_nothing
         assert world.check.probes == 6
         assert world.state is Status.DOWN
         assert world.spans() == "down"
-        assert world.service.scheduler.counts.overrun == 15
+        assert world.service.probing.load.overrun == 15
         assert len(world.listener.slots) == 20
 
 
@@ -470,7 +474,7 @@ async def test_a_full_disk_stops_no_alert_and_our_own_trouble_is_told_d06() -> N
         assert told == [("laya-uptime", DOWN), ("Shop", DOWN), ("Shop", RECOVERED)]
 
         world.store.heal()
-        await world.clock.advance("1h")
+        await world.clock.advance("3602s")
 
         told = [(alert.facts.service, alert.transition) for alert in world.chat.delivered]
         assert told[3:] == [("laya-uptime", RECOVERED)]
@@ -543,5 +547,57 @@ async def test_five_hundred_monitors_for_an_hour_miss_nothing() -> None:
 
         assert {check.probes for check in checks} == {13}
         assert sum(check.overlaps for check in checks) == 0
-        assert world.service.scheduler.counts.missed == world.service.scheduler.counts.overrun == 0
+        assert world.service.probing.load.missed == world.service.probing.load.overrun == 0
         assert world.listener.troubles == []
+
+
+class Mortal(LocalProbing):
+    """Probing that is lost at once where it is `dead`, as a process that cannot be started."""
+
+    dead = False
+
+    async def run(self) -> None:
+        if Mortal.dead:
+            raise ProbingLost("was killed by SIGKILL")
+        watch = asyncio.ensure_future(super().run())
+        try:
+            while not Mortal.dead:
+                await self.clock.sleep(0.5)
+        finally:
+            watch.cancel()
+        raise ProbingLost("was killed by SIGKILL")
+
+    def is_turning(self, *, within: timedelta) -> bool:
+        return not Mortal.dead and super().is_turning(within=within)
+
+    clock: FakeClock
+
+
+async def test_while_a_part_of_the_probing_is_lost_its_monitors_become_unknown_and_nobody_is_woken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World(".")
+    monkeypatch.setattr(Mortal, "clock", world.clock, raising=False)
+    monkeypatch.setattr(Mortal, "dead", False)
+
+    def in_parts(overseer: Overseer) -> Probing:
+        def make(share: Sequence[Watched]) -> Probing:
+            return Mortal(share, overseer, via=NoNetwork(world.clock), clock=world.clock)
+
+        return Shards(world.watched, overseer, parts=1, make=make, clock=world.clock)
+
+    world.probing = in_parts
+    async with world.running():
+        await world.pass_by(3)
+        monkeypatch.setattr(Mortal, "dead", True)
+        await world.clock.advance("4m")
+        assert str(world.state) == "unknown"
+        assert world.watchdog.feedings >= 42  # it was told, so the service manager need not restart everything
+
+        monkeypatch.setattr(Mortal, "dead", False)
+        await world.clock.advance("2m")
+
+        assert str(world.state) == "up"
+        assert [part.split()[0] for part in world.spans().split(", ")] == ["up", "unknown", "up"]
+        assert world.chat.attempts == []
+        assert len(world.listener.troubles) == len(world.listener.reliefs) == 1

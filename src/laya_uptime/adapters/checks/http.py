@@ -161,7 +161,18 @@ class PreparedHttp:
 class _Journey:
     """One look on its way from hop to hop."""
 
-    __slots__ = ("_alarm", "_been", "_done", "_exchange", "_hops", "_prepared", "_request", "_timeout", "_trail")
+    __slots__ = (
+        "_alarm",
+        "_been",
+        "_done",
+        "_exchange",
+        "_hops",
+        "_poll",
+        "_prepared",
+        "_request",
+        "_timeout",
+        "_trail",
+    )
 
     def __init__(self, prepared: PreparedHttp, timeout: timedelta, done: Callable[[Seen], None]) -> None:
         self._prepared = prepared
@@ -176,12 +187,13 @@ class _Journey:
 
     def go(self) -> None:
         prepared = self._prepared
+        self._poll = prepared.via.poll
         seconds = self._timeout.total_seconds()
         if prepared.is_fast and prepared.request.is_encrypted:
             seconds /= 2  # the other half is for the library whose word counts
-            self._alarm = prepared.via.poll.alarm(seconds, self._half_time)
+            self._alarm = self._poll.alarm(seconds, self._half_time)
         else:
-            self._alarm = prepared.via.poll.alarm(seconds, self._overdue)
+            self._alarm = self._poll.alarm(seconds, self._overdue)
         kept, prepared.kept = prepared.kept, None
         self._ask(kept)
 
@@ -192,7 +204,7 @@ class _Journey:
 
     def _leave(self) -> None:
         if self._alarm:
-            self._prepared.via.poll.silence(self._alarm)
+            self._poll.silence(self._alarm)
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.cancel()
@@ -242,8 +254,8 @@ class _Journey:
             done(seen)
 
     def _half_time(self) -> None:
-        prepared, exchange = self._prepared, self._exchange
-        self._alarm = prepared.via.poll.alarm(self._timeout.total_seconds() / 2, self._overdue)
+        exchange = self._exchange
+        self._alarm = self._poll.alarm(self._timeout.total_seconds() / 2, self._overdue)
         if exchange is not None and exchange.is_fast:
             exchange.fall_back()
 

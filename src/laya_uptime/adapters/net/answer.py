@@ -25,6 +25,7 @@ _LARGEST_HEAD = 64 << 10  # bytes of status line and headers; the same again for
 _MOST_HEADERS = 256
 _MOST_INTERIM = 8  # answers of the kind 1xx before the real one
 _LONGEST_SHOWN = 1024  # characters of a header's value that are kept as evidence
+_OFTEN = 256  # bytes of a header's value that is remembered for the next time
 
 _COOKIES = frozenset(("cookie", "set-cookie"))
 _ADDRESSES = frozenset(("content-location", "location", "referer"))
@@ -37,50 +38,29 @@ class Answer:
     Feed it until `is_whole`, tell it the end of the stream, and `close` it in any case.
     """
 
-    __slots__ = (
-        "_bodiless",
-        "_body_received",
-        "_declared",
-        "_decoder",
-        "_failure",
-        "_head_received",
-        "_in_body",
-        "_interim",
-        "_line_bytes",
-        "_lines",
-        "_parser",
-        "_raw",
-        "_raw_received",
-        "_status_text",
-        "_surplus",
-        "_trail",
-        "_until_end",
-        "is_whole",
-        "location",
-    )
+    # What most answers never change stays with the class: an answer is made for every check.
+    is_whole = False
+    location: str | None = None  # where a redirect points
+    _status_text = b""
+    _in_body = False  # the headers of the answer itself are over
+    _interim = 0
+    _head_received = 0
+    _raw_received = 0
+    _surplus = False  # something came behind the whole answer
+    _body_received = 0
+    _declared: int | None = None  # Content-Length
+    _until_end = False  # the end of the stream ends the body
+    _decoder: Decoder | None = None  # None: the body comes as it is
+    _failure: Fault | None = None
 
     def __init__(self, trail: ExchangeTrail, *, bodiless: bool) -> None:
-        self.is_whole = False
-        self.location: str | None = None  # where a redirect points
         self._trail = trail
         self._bodiless = bodiless  # HEAD: the headers speak of a body that does not come
         parser = httptools.HttpResponseParser(self)
         parser.set_dangerous_leniencies(lenient_optional_cr_before_lf=True)
         self._parser: httptools.HttpResponseParser | None = parser
         self._raw: list[tuple[bytes, bytes]] = []  # the headers as they came
-        self._status_text = b""
-        self._in_body = False  # the headers of the answer itself are over
-        self._interim = 0
-        self._lines = 0  # headers of any kind: interim, real, trailing
-        self._line_bytes = 0
-        self._head_received = 0
-        self._raw_received = 0
-        self._surplus = False  # something came behind the whole answer
-        self._body_received = 0
-        self._declared: int | None = None  # Content-Length
-        self._until_end = False  # the end of the stream ends the body
-        self._decoder: Decoder | None = None  # None: the body comes as it is
-        self._failure: Fault | None = None
+        self._trailers: list[tuple[bytes, bytes]] = []
 
     @property
     def has_begun(self) -> bool:
@@ -154,16 +134,10 @@ class Answer:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take one header or trailer."""
-        if self.is_whole:
-            return
-        self._lines += 1
-        self._line_bytes += len(name) + len(value)
-        if self._lines > _MOST_HEADERS:
+        lines = self._trailers if self._in_body else self._raw
+        lines.append((name, value))
+        if len(lines) > _MOST_HEADERS and not self.is_whole:
             self._refuse(Reason.TOO_LARGE, f"the headers are too many: more than {_MOST_HEADERS}")
-        if self._line_bytes > _LARGEST_HEAD:
-            self._refuse(Reason.TOO_LARGE, "the headers are too large: more than 64 KiB")
-        if not self._in_body:
-            self._raw.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Decide how the body is framed and encoded."""
@@ -177,6 +151,7 @@ class Answer:
         if status < 200:
             self._skip_interim(status)
             return
+        self._measure(self._raw)
         trail.status = status
         trail.status_text = _printable(self._status_text)
         trail.http_version = version
@@ -187,22 +162,25 @@ class Answer:
         else:
             self._read_framing(framing)
 
+    def _measure(self, lines: list[tuple[bytes, bytes]]) -> None:
+        """Refuse headers or trailers that are too large together. Until they are whole, `feed` bounds them."""
+        if sum([len(name) + len(value) for name, value in lines]) > _LARGEST_HEAD:
+            self._refuse(Reason.TOO_LARGE, "the headers are too large: more than 64 KiB")
+
     def _read_headers(self) -> dict[str, str]:
         """Note the headers as evidence, and return those that say how the body is framed and encoded."""
         shown: list[tuple[str, str]] = []
         framing: dict[str, str] = {}
         for raw_name, raw_value in self._raw:
-            name, sort = _sort(raw_name)
-            value = raw_value.decode("latin-1").strip()
+            pair, sort, value = (_read_header if len(raw_value) <= _OFTEN else _read_header.__wrapped__)(
+                raw_name, raw_value
+            )
+            shown.append(pair)
             if sort is _Sort.FRAMING:
+                name = pair[0]
                 framing[name] = f"{framing[name]}, {value}" if name in framing else value
-            elif sort is _Sort.CONFIDENTIAL:
-                value = DOTS
-            elif sort is _Sort.ADDRESS:
-                if name == "location" and self.location is None:
-                    self.location = value
-                value = redact(value)
-            shown.append((name, value[:_LONGEST_SHOWN]))
+            elif sort is _Sort.ADDRESS and self.location is None and pair[0] == "location":
+                self.location = value
         trail = self._trail
         trail.headers = tuple(shown)
         trail.content_type = framing.get("content-type", "")
@@ -228,6 +206,8 @@ class Answer:
     def on_message_complete(self) -> None:
         """Note that the framing says it is all there."""
         if self._in_body and not self.is_whole:
+            if self._trailers:
+                self._measure(self._trailers)
             self._finish()
 
     def _skip_interim(self, status: int) -> None:
@@ -292,12 +272,24 @@ def _sort(name: bytes) -> tuple[str, _Sort]:
     return lower, _Sort.ADDRESS if lower in _ADDRESSES else _Sort.PLAIN
 
 
-def shown_header(name: str, value: str) -> str:
-    """Return a header's value as evidence: secrets as dots, addresses redacted, length bounded."""
-    _, sort = _sort(name.encode("utf-8", "replace"))
+# Servers send the same headers with every answer, so what was read once is remembered, as long as it is short.
+@lru_cache(maxsize=2048)
+def _read_header(raw_name: bytes, raw_value: bytes) -> tuple[tuple[str, str], _Sort, str]:
+    """Return a header as evidence, what its name says of the value, and the value as it is."""
+    name, sort = _sort(raw_name)
+    value = raw_value.decode("latin-1").strip()
+    return (name, _shown(sort, value)), sort, value
+
+
+def _shown(sort: _Sort, value: str) -> str:
     if sort is _Sort.CONFIDENTIAL:
         return DOTS
     return (redact(value) if sort is _Sort.ADDRESS else value)[:_LONGEST_SHOWN]
+
+
+def shown_header(name: str, value: str) -> str:
+    """Return a header's value as evidence: secrets as dots, addresses redacted, length bounded."""
+    return _shown(_sort(name.encode("utf-8", "replace"))[1], value)
 
 
 @lru_cache(maxsize=256)

@@ -22,7 +22,7 @@ from laya_uptime.adapters.net.icmp import NotPermitted, icmp_socket
 from laya_uptime.adapters.net.names.asking import Unanswered
 from laya_uptime.adapters.net.names.system import SystemNames
 from laya_uptime.adapters.net.poll import make_poll
-from laya_uptime.adapters.net.race import Race, Straight, Target, most_telling, target, without_ipv6
+from laya_uptime.adapters.net.race import Race, Target, begin, failure, most_telling, target, without_ipv6
 from laya_uptime.adapters.net.resolver import Resolver, ThreadResolver
 from laya_uptime.adapters.net.tls import Contexts, Options, make_context
 from laya_uptime.adapters.net.trail import ExchangeTrail
@@ -32,7 +32,7 @@ from laya_uptime.domain.reason import Reason
 from laya_uptime.domain.result import DnsFacts, Evidence
 from laya_uptime.domain.urls import canonical_host, literal
 from laya_uptime.failpoints import fp
-from laya_uptime.ports import ClientCertificate, Clock, Fault, Poll, Purpose, Trail
+from laya_uptime.ports import FAILED, WRITABLE, ClientCertificate, Clock, Fault, Poll, Purpose, Trail
 
 _MOST_TRIED = 16
 _OFFLINE = "this machine has no network"
@@ -434,7 +434,20 @@ class GuardedDialer:
 class _Dialling:
     """One connection on its way: first a name, then a race of its addresses."""
 
-    __slots__ = ("_dialer", "_done", "_explicit", "_port", "_purpose", "_task", "_trail", "_under_way", "_version")
+    __slots__ = (
+        "_dialer",
+        "_done",
+        "_explicit",
+        "_poll",
+        "_port",
+        "_purpose",
+        "_race",
+        "_sock",
+        "_task",
+        "_towards",
+        "_trail",
+        "_version",
+    )
 
     def __init__(
         self,
@@ -454,7 +467,8 @@ class _Dialling:
         self._version = version
         self._trail = trail
         self._task: asyncio.Task[None] | None = None
-        self._under_way: Race | Straight | None = None
+        self._race: Race | None = None
+        self._sock: socket.socket | None = None  # on its way, where there is no race
 
     def looking_up(self, host: str, addresses: Coroutine[None, None, list[Address]]) -> None:
         """Go on when the name has been looked up."""
@@ -501,31 +515,46 @@ class _Dialling:
         except OSError as error:
             self._over(None, error)
             return
-        race = self._under_way = Race(targets, poll=poll, clock=self._dialer.clock, done=self._raced)
-        race.start()
+        self._race = Race(targets, poll=poll, clock=self._dialer.clock, done=self._raced)
+        self._race.start()
 
     def go(self, towards: Target) -> None:
         """Connect to the one address there is."""
-        trail = self._trail
-        trail.enter("connect")
+        self._towards = towards
+        self._trail.enter("connect")
         try:
-            poll = self._dialer.poll
+            poll = self._poll = self._dialer.poll
+            sock = self._sock = begin(towards)
         except OSError as error:
-            self._over(None, error)
+            self._over(None, without_ipv6(error, towards))
+        else:
+            self._trail.address = towards.address  # of the connection, once there is one
+            poll.watch(sock.fileno(), self._ready)
+
+    def _ready(self, events: int) -> None:
+        sock = self._sock
+        if sock is None or not events & (WRITABLE | FAILED):
             return
-        trail.address = towards.address  # of the connection, once there is one
-        straight = self._under_way = Straight(towards, poll, self._over)
-        straight.start()
+        self._sock = None
+        if (events & FAILED or not self._poll.tells_failure) and (error := failure(sock)) is not None:
+            self._drop(sock)
+            self._over(None, without_ipv6(error, self._towards))
+        else:
+            self._over(sock, None)
+
+    def _drop(self, sock: socket.socket) -> None:
+        self._poll.closing(sock.fileno())
+        sock.close()
 
     def _raced(self, sock: socket.socket | None, address: str, error: OSError | None) -> None:
-        race, trail = self._under_way, self._trail
-        if isinstance(race, Race) and race.attempted:
+        race, trail = self._race, self._trail
+        self._race = None
+        if race is not None and race.attempted:
             trail.attempts = tuple(race.attempted)
         trail.address = address or None
         self._over(sock, error)
 
     def _over(self, sock: socket.socket | None, error: OSError | None) -> None:
-        self._under_way = None
         self._trail.enter(None)
         if sock is not None:
             self._finish(self._dialer.connected(sock, self._trail, purpose=self._purpose))
@@ -544,9 +573,12 @@ class _Dialling:
         self._done = None
         if self._task is not None:
             self._task.cancel()
-        if self._under_way is not None:
-            self._under_way.cancel()
-            self._under_way = None
+        race, self._race = self._race, None
+        if race is not None:
+            race.cancel()
+        sock, self._sock = self._sock, None
+        if sock is not None:
+            self._drop(sock)
 
 
 @lru_cache(maxsize=4096)

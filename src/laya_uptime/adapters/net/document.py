@@ -31,6 +31,9 @@ _INTEGER = re.compile(r"-?[0-9]{1,20}")
 _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89abAB]|\\u[dD][c-fC-F]")
 
 
+_OFTEN = 2048  # bytes of a body that is remembered for the next time
+
+
 class _Unfit(ValueError):
     """Valid JSON that cannot be used. Its text is a fault for people."""
 
@@ -40,6 +43,11 @@ def read_body(data: bytes, content_type: str, *, whole: bool = True) -> Body:
 
     `whole` is False for the first part of a body that broke off: then it is text only, and nothing is a fault.
     """
+    # Many services say the same thing for days; what was read once need not be read again.
+    return _read_often(data, content_type, whole) if len(data) <= _OFTEN else _read(data, content_type, whole)
+
+
+def _read(data: bytes, content_type: str, whole: bool) -> Body:  # noqa: FBT001  the cache takes no keywords as cheaply
     media_type, declared, claims = _media_type(content_type)
     text, charset_fault = _text(data, declared)
     body = Body(content_type=media_type, text=text, size=len(data))
@@ -62,6 +70,9 @@ def read_body(data: bytes, content_type: str, *, whole: bool = True) -> Body:
         cause = _syntax(error, text) if claims or isinstance(error, RecursionError) else None
         return Body(content_type=media_type, text=text, size=len(data), fault=cause)
     return Body(content_type=media_type, text=text, size=len(data), document=document, is_document=True)
+
+
+_read_often = lru_cache(maxsize=512)(_read)
 
 
 @lru_cache(maxsize=512)

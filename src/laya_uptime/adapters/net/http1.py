@@ -136,27 +136,17 @@ class Exchange:
     `trail`. After `cancel` it is not called any more. Neither raises.
     """
 
-    __slots__ = (
-        "_context",
-        "_descriptor",
-        "_dialling",
-        "_done",
-        "_events",
-        "_fast",
-        "_keeps",
-        "_kept",
-        "_poll",
-        "_request",
-        "_rest",
-        "_session",
-        "_sock",
-        "_state",
-        "_tunnel",
-        "_via",
-        "answer",
-        "fell_back",
-        "trail",
-    )
+    # What most exchanges never change stays with the class: one is made for every check.
+    fell_back = False  # the faster TLS library failed
+    _state = DIALLING
+    _dialling: Dialling | None = None
+    _context: ssl.SSLContext | None = None
+    _sock: socket.socket | None = None
+    _descriptor = -1
+    _session: Session | None = None
+    _tunnel: Tunnel | None = None
+    _rest: memoryview | None = None  # what could not be sent yet
+    _events = 0
 
     def __init__(
         self,
@@ -174,7 +164,6 @@ class Exchange:
         `kept` is used instead of a fresh connection; `keeps`: hand the connection on (`keep`); `fast`: try the faster
         TLS library first, where there is one.
         """
-        self.fell_back = False  # the faster library failed
         self.trail = trail
         self.answer = Answer(trail, bodiless=request.method == "HEAD")
         self._via = via
@@ -184,15 +173,6 @@ class Exchange:
         self._kept = kept
         self._keeps = keeps
         self._fast = fast and request.is_encrypted and not request.insecure and request.client is None
-        self._state: int = DIALLING
-        self._dialling: Dialling | None = None
-        self._context: ssl.SSLContext | None = None
-        self._sock: socket.socket | None = None
-        self._descriptor = -1
-        self._session: Session | None = None
-        self._tunnel: Tunnel | None = None
-        self._rest: memoryview | None = None  # what could not be sent yet
-        self._events = 0
 
     def start(self) -> None:
         """Go. `done` may be called before this returns."""

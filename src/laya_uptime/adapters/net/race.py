@@ -200,54 +200,6 @@ class _Attempt:
             race.won(self)
 
 
-class Straight:
-    """The one attempt of a connection that has one address. `done` as for a race, without the address."""
-
-    __slots__ = ("_done", "_poll", "_sock", "_towards")
-
-    def __init__(
-        self, towards: Target, poll: Poll, done: Callable[[socket.socket | None, OSError | None], None]
-    ) -> None:
-        self._towards = towards
-        self._poll = poll
-        self._done: Callable[[socket.socket | None, OSError | None], None] | None = done
-        self._sock: socket.socket | None = None
-
-    def start(self) -> None:
-        """Connect; `done` may be called before this returns."""
-        try:
-            sock = self._sock = begin(self._towards)
-        except OSError as error:
-            self._finish(None, without_ipv6(error, self._towards))
-        else:
-            self._poll.watch(sock.fileno(), self._ready)
-
-    def cancel(self) -> None:
-        """Close it and call nobody."""
-        self._done = None
-        sock, self._sock = self._sock, None
-        if sock is not None:
-            self._poll.closing(sock.fileno())
-            sock.close()
-
-    def _ready(self, events: int) -> None:
-        sock = self._sock
-        if sock is None or not events & (WRITABLE | FAILED):
-            return
-        self._sock = None
-        if (events & FAILED or not self._poll.tells_failure) and (error := failure(sock)) is not None:
-            self._poll.closing(sock.fileno())
-            sock.close()
-            self._finish(None, without_ipv6(error, self._towards))
-        else:
-            self._finish(sock, None)
-
-    def _finish(self, sock: socket.socket | None, error: OSError | None) -> None:
-        done, self._done = self._done, None
-        if done is not None:
-            done(sock, error)
-
-
 def failure(sock: socket.socket) -> OSError | None:
     """Return why a socket could not be connected; None: it was."""
     code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)

@@ -59,8 +59,10 @@ class ExchangeTrail:
 
         A step that comes again, as in a dialogue, adds up.
         """
-        now = self._clock.monotonic()
         began = self._began
+        if began is None and phase is None:
+            return
+        now = self._clock.monotonic()
         if began is not None:
             last = self.phase
             assert last is not None
