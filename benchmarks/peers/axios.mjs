@@ -1,6 +1,6 @@
 // axios as Uptime Kuma uses it: a new agent for every check, no session kept.
 //
-// Speaks the protocol of all peers (worker.py). Arguments: how many at once, then URLs. NODE_PATH names the folder that
+// Speaks the protocol of all peers (protocol.py). Arguments: how many at once, then URLs. NODE_PATH names the folder that
 // holds axios; NODE_EXTRA_CA_CERTS names the authority beside those that Node brings with it.
 import http from "node:http";
 import https from "node:https";

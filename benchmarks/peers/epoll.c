@@ -1,6 +1,6 @@
 /* The least a fresh-connection check costs: one thread, one epoll, no library but, with -DTLS, OpenSSL.
  *
- * Speaks the protocol of all peers (worker.py): after "ready", each line "SECONDS" on standard input is answered with
+ * Speaks the protocol of all peers (protocol.py): after "ready", each line "SECONDS" on standard input is answered with
  * {"checks": N, "failed": N} on standard output. Arguments: how many at once, then URLs of 127.0.0.1. With -DTLS the
  * authorities are read once from the file that SSL_CERT_FILE names; chain and address are verified each time.
  */

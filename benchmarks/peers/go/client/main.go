@@ -1,6 +1,6 @@
 // Go's own HTTP client as a prober would use it: one client, no keep-alive, every phase traced.
 //
-// Speaks the protocol of all peers (worker.py). Arguments: how many at once, then URLs. Authorities come from the file
+// Speaks the protocol of all peers (protocol.py). Arguments: how many at once, then URLs. Authorities come from the file
 // that SSL_CERT_FILE names, which Go reads once.
 package main
 
