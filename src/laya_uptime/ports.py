@@ -349,6 +349,10 @@ class Prepared(Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """Let go of what is kept between two looks, such as an open connection. Never raises."""
+        ...
+
 
 @runtime_checkable
 class Preparable(Protocol):

@@ -48,4 +48,6 @@ async def look_once(
         seen(look)
         return look
 
-    return list(await asyncio.gather(*(one(each) for each in watched)))
+    looks = list(await asyncio.gather(*(one(each) for each in watched)))
+    await prober.settle(0)
+    return looks

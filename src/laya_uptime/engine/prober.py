@@ -34,6 +34,7 @@ class Prober:
         self._limit = IN_FLIGHT
         self._prepared: dict[str, tuple[Check, Prepared | None]] = {}
         self._idle: asyncio.Future[None] | None = None
+        self._is_filling = False
 
     @property
     def in_flight(self) -> int:
@@ -57,7 +58,12 @@ class Prober:
     async def probe(self, monitor: Monitor, check: Check, due: datetime) -> Observation:
         """Look once and return what was seen. Raise only when cancelled."""
         over: asyncio.Future[Observation] = asyncio.get_running_loop().create_future()
-        look = _Look(self, monitor, check, due, over.set_result)
+
+        def tell(observation: Observation) -> None:
+            if not over.done():  # cancelled in this very turn
+                over.set_result(observation)
+
+        look = _Look(self, monitor, check, due, tell)
         try:
             if len(self._under_way) < self._limit:
                 self._under_way.add(look)
@@ -71,7 +77,9 @@ class Prober:
 
     def forget(self, monitor_id: str) -> None:
         """Drop what is kept for a monitor that is not watched any more."""
-        self._prepared.pop(monitor_id, None)
+        _, ready = self._prepared.pop(monitor_id, (None, None))
+        if ready is not None:
+            ready.close()
 
     async def watch(self) -> None:
         """End for ever the looks that overstay their deadline, whatever keeps them."""
@@ -82,7 +90,10 @@ class Prober:
                 look.expire()
 
     async def settle(self, seconds: float) -> None:
-        """Wait this long for what is under way, then cancel the rest. What only waits is dropped at once."""
+        """Wait this long for what is under way, then cancel the rest. What only waits is dropped at once.
+
+        Nothing that is kept between looks is left open.
+        """
         self._waiting.clear()
         if self._under_way:
             self._idle = asyncio.get_running_loop().create_future()
@@ -94,11 +105,14 @@ class Prober:
                 self._idle = None
         for look in list(self._under_way):
             look.cancel()
+        for monitor_id in list(self._prepared):
+            self.forget(monitor_id)
 
     def prepared(self, monitor_id: str, check: Check) -> Prepared | None:
         """Return the check made ready, from the last time where it is still the same; None: it has no such form."""
         known = self._prepared.get(monitor_id)
         if known is None or known[0] is not check:
+            self.forget(monitor_id)
             ready = check.prepare(self.via) if isinstance(check, Preparable) else None
             known = self._prepared[monitor_id] = check, ready
         return known[1]
@@ -106,10 +120,15 @@ class Prober:
     def over(self, look: "_Look") -> None:
         """Make room for the next."""
         self._under_way.discard(look)
-        while self._waiting and len(self._under_way) < self._limit:
-            following = self._waiting.popleft()
-            self._under_way.add(following)
-            following.begin()
+        if not self._is_filling:  # a look may be over before `begin` returns: many in a row must not nest
+            self._is_filling = True
+            try:
+                while self._waiting and len(self._under_way) < self._limit:
+                    following = self._waiting.popleft()
+                    self._under_way.add(following)
+                    following.begin()
+            finally:
+                self._is_filling = False
         if self._idle is not None and not self._under_way and not self._idle.done():
             self._idle.set_result(None)
 

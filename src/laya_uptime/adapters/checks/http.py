@@ -102,7 +102,14 @@ class HttpCheck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     async def probe(self, via: Reach, *, timeout: timedelta) -> Seen:  # noqa: ASYNC109  it keeps what was seen until then
         """Look once. An outage is returned, never raised; so is a passed deadline."""
         over: asyncio.Future[Seen] = asyncio.get_running_loop().create_future()
-        looking = self.prepare(via).begin(timeout, over.set_result)
+
+        def tell(seen: Seen) -> None:
+            if not over.done():  # cancelled in this very turn
+                over.set_result(seen)
+
+        ready = self.prepare(via)
+        ready.keeps = False  # there is no next look
+        looking = ready.begin(timeout, tell)
         try:
             return await over
         except asyncio.CancelledError:
@@ -157,6 +164,13 @@ class PreparedHttp:
             done(Failure(Reason.INTERNAL, words(error)[1]))
         return journey
 
+    def close(self) -> None:
+        """See `Prepared.close`."""
+        self.keeps = False
+        kept, self.kept = self.kept, None
+        if kept is not None:
+            kept.close()
+
 
 class _Journey:
     """One look on its way from hop to hop."""
@@ -189,7 +203,7 @@ class _Journey:
         prepared = self._prepared
         self._poll = prepared.via.poll
         seconds = self._timeout.total_seconds()
-        if prepared.is_fast and prepared.request.is_encrypted:
+        if prepared.is_fast:  # also for http://, which may lead to https://
             seconds /= 2  # the other half is for the library whose word counts
             self._alarm = self._poll.alarm(seconds, self._half_time)
         else:
@@ -238,7 +252,7 @@ class _Journey:
         assert exchange is not None
         if exchange.fell_back:
             prepared.is_fast = False
-        if prepared.keeps and self._request is prepared.request:
+        if prepared.keeps and self._request is prepared.request and prepared.kept is None:
             prepared.kept = exchange.keep()
         if self._trail.status in _REDIRECTS and prepared.redirects and (location := exchange.answer.location):
             refused = self._turn(location)
@@ -260,8 +274,16 @@ class _Journey:
             exchange.fall_back()
 
     def _overdue(self) -> None:
-        self._trail.enter(None)
-        self._finish(overdue(self._trail, self._timeout, self._evidence()))
+        exchange, self._exchange = self._exchange, None
+        awaits_proxy = exchange is not None and exchange.awaits_proxy
+        if exchange is not None:
+            if exchange.is_fast:
+                self._prepared.is_fast = False  # the next look will tell whether it was to blame
+            exchange.cancel()  # only now is it on record which addresses were being tried
+        late = overdue(self._trail, self._timeout, self._evidence())
+        if awaits_proxy:  # a dead proxy is our trouble, not the target's
+            late = replace(late, reason=Reason.INTERNAL, detail=f"the proxy cannot be reached: {late.detail}")
+        self._finish(late)
 
     def _place(self) -> tuple[str, tuple[str, str, int], str]:
         request = self._request

@@ -46,6 +46,7 @@ class Answer:
     _interim = 0
     _head_received = 0
     _raw_received = 0
+    _stays_open = False  # the server will take another request
     _surplus = False  # something came behind the whole answer
     _body_received = 0
     _declared: int | None = None  # Content-Length
@@ -70,8 +71,7 @@ class Answer:
     @property
     def may_be_followed(self) -> bool:
         """Say whether the connection can be used again after this answer, as far as the answer says."""
-        assert self._parser is not None
-        return self.is_whole and not self._until_end and not self._surplus and bool(self._parser.should_keep_alive())
+        return self.is_whole and self._stays_open and not self._until_end and not self._surplus
 
     def feed(self, data: bytes | memoryview) -> None:
         """Take what came. Raise `Fault` where it is no proper answer, or too much of one."""
@@ -127,6 +127,7 @@ class Answer:
     def on_status(self, text: bytes) -> None:
         """Take a piece of the reason phrase."""
         if self.is_whole:
+            self._surplus = True
             return
         self._status_text += text
         if len(self._status_text) > _LARGEST_HEAD:
@@ -142,6 +143,7 @@ class Answer:
     def on_headers_complete(self) -> None:
         """Decide how the body is framed and encoded."""
         if self.is_whole:
+            self._surplus = True
             return
         assert self._parser is not None
         trail, status = self._trail, self._parser.get_status_code()
@@ -156,6 +158,7 @@ class Answer:
         trail.status_text = _printable(self._status_text)
         trail.http_version = version
         framing = self._read_headers()
+        self._stays_open = bool(self._parser.should_keep_alive())  # it has forgotten when the body is over
         self._in_body = True
         if self._bodiless or status in {204, 304}:
             self.is_whole = True
@@ -189,6 +192,7 @@ class Answer:
     def on_body(self, data: bytes) -> None:
         """Take a piece of the body."""
         if self.is_whole:
+            self._surplus = True
             return
         self._body_received += len(data)
         if self._decoder is None:

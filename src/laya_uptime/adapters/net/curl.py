@@ -63,6 +63,7 @@ class CurlExchange:
 
     fell_back = False
     is_fast = False
+    awaits_proxy = False
 
     def __init__(
         self,

@@ -151,10 +151,17 @@ class GuardedDialer:
         """Resolve, vet and connect. Raise `Fault` with reason, detail and partial evidence when there is no connection."""
         trail = ExchangeTrail(self.clock) if trail is None else trail
         over: asyncio.Future[socket.socket | Fault] = asyncio.get_running_loop().create_future()
+
+        def tell(outcome: socket.socket | Fault) -> None:
+            if not over.done():
+                over.set_result(outcome)
+            elif isinstance(outcome, socket.socket):
+                self._drop(outcome)
+
         dialling = self.dial(
             host,
             port,
-            over.set_result,
+            tell,
             purpose=purpose,
             explicit=explicit,
             resolver=resolver,
@@ -166,10 +173,7 @@ class GuardedDialer:
         except asyncio.CancelledError:
             dialling.cancel()
             if over.done() and not over.cancelled() and isinstance(late := over.result(), socket.socket):
-                self.poll.closing(
-                    late.fileno()
-                )  # it was connected in the very moment in which nobody wanted it any more
-                late.close()
+                self._drop(late)  # it was connected in the very moment in which nobody wanted it any more
             raise
         if isinstance(outcome, Fault):
             raise outcome
@@ -201,8 +205,12 @@ class GuardedDialer:
             trail.addresses = (str(known),)
             dialling.towards(host, (known,))
         else:
-            dialling.looking_up(host, self._addresses(host, resolver, trail))
+            dialling.looking_up(host, lambda: self._addresses(host, resolver, trail))
         return dialling
+
+    def _drop(self, sock: socket.socket) -> None:
+        self.poll.closing(sock.fileno())
+        sock.close()
 
     def _written(self, host: str) -> Address | None:
         """Return the address where the host is one; what is neither that nor a name is left to who looks names up."""
@@ -470,13 +478,13 @@ class _Dialling:
         self._race: Race | None = None
         self._sock: socket.socket | None = None  # on its way, where there is no race
 
-    def looking_up(self, host: str, addresses: Coroutine[None, None, list[Address]]) -> None:
+    def looking_up(self, host: str, addresses: Callable[[], Coroutine[None, None, list[Address]]]) -> None:
         """Go on when the name has been looked up."""
         self._task = asyncio.get_running_loop().create_task(self._look_up(host, addresses))
 
-    async def _look_up(self, host: str, addresses: Coroutine[None, None, list[Address]]) -> None:
+    async def _look_up(self, host: str, addresses: Callable[[], Coroutine[None, None, list[Address]]]) -> None:
         try:
-            found = await addresses
+            found = await addresses()
         except Fault as trouble:
             self._finish(trouble)
         except Exception as error:  # noqa: BLE001  whoever waits must hear of it; the text may hold what nobody shall see
@@ -576,6 +584,7 @@ class _Dialling:
         race, self._race = self._race, None
         if race is not None:
             race.cancel()
+            self._trail.attempts = tuple(race.attempted)
         sock, self._sock = self._sock, None
         if sock is not None:
             self._drop(sock)

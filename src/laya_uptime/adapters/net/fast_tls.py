@@ -34,8 +34,8 @@ def make_context(ca_file: str | None) -> Any:  # noqa: ANN401  its type is the l
     if utls is None:
         return None
     usual = ssl.get_default_verify_paths()
-    authorities = ca_file or usual.cafile or _bundle(usual.openssl_capath)
-    if authorities is None:
+    authorities = ca_file or usual.cafile or (usual.capath and _bundle(usual.capath))
+    if not authorities:
         return None
     try:
         context = utls.SSLContext(utls.PROTOCOL_TLS_CLIENT)

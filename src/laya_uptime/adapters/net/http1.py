@@ -25,7 +25,7 @@ from laya_uptime.adapters.net.answer import Answer
 from laya_uptime.adapters.net.exchange import trusted
 from laya_uptime.adapters.net.fast_tls import FastSession
 from laya_uptime.adapters.net.faults import fault, from_os_error
-from laya_uptime.adapters.net.proxy import Proxy, Tunnel
+from laya_uptime.adapters.net.proxy import UNAUTHORIZED, Proxy, Tunnel, unauthorized
 from laya_uptime.adapters.net.session import Session, TlsSession, in_words
 from laya_uptime.adapters.net.trail import ExchangeTrail
 from laya_uptime.domain.dns import NameServer
@@ -93,7 +93,7 @@ class Request:
     def __post_init__(self) -> None:
         """Write the head. Raise ValueError where a part of it cannot be sent."""
         headers, proxy = self.headers, self.proxy
-        absolute = proxy is not None and proxy.asks_itself(self.url)
+        absolute = self.is_asked_of_proxy
         if absolute and proxy is not None and proxy.authorization is not None:
             headers = {**headers, "Proxy-Authorization": proxy.authorization}
         head = wire.head(
@@ -105,6 +105,11 @@ class Request:
     def is_encrypted(self) -> bool:
         """Say whether TLS is spoken with the server."""
         return self.url.scheme == "https"
+
+    @property
+    def is_asked_of_proxy(self) -> bool:
+        """Say whether it is the proxy that answers, and not the server through it."""
+        return self.proxy is not None and self.place is None and self.proxy.asks_itself(self.url)
 
     def to(self, url: Url) -> "Request":
         """Return the same request to another place of the same origin."""
@@ -127,6 +132,34 @@ class Kept:
     session: Session | None
     address: str
     addresses: tuple[str, ...]
+
+    def is_alive(self, view: memoryview) -> bool:
+        """Say whether the server has left it open and said nothing that nobody asked for. `view`: room for what it said."""
+        session = self.session
+        try:
+            for _ in range(_MOST_READS):
+                size = self.sock.recv_into(view)
+                if not size or session is None:
+                    return False
+                session.feed(view[:size])  # session tickets may come at any time, and are no words
+                if session.read(_CHUNK) is not None:
+                    return False
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
+    def close(self) -> None:
+        """Close it. Never blocks and never raises."""
+        _hang_up(self.sock, self.session)
+
+
+def _hang_up(sock: socket.socket, session: Session | None) -> None:
+    if session is not None and (last := session.farewell()):
+        with suppress(OSError):
+            sock.send(last)
+    sock.close()
 
 
 class Exchange:
@@ -210,8 +243,11 @@ class Exchange:
                 client=request.client,
             )
         if self._kept is not None:
-            self._reuse(self._kept)
-            return
+            if self._kept.is_alive(self._poll.view):
+                self._reuse(self._kept)
+                return
+            self._kept.close()
+            self._kept = None
         if request.proxy is not None:
             refusal = self._via.refusal((request.place or (request.url.host,))[0])
             if refusal is not None:
@@ -245,7 +281,8 @@ class Exchange:
     def _dialled(self, outcome: socket.socket | Fault) -> None:
         self._dialling = None
         if isinstance(outcome, Fault):
-            if self._request.proxy is not None:  # a dead proxy is our trouble, not the target's
+            if self._request.proxy is not None and outcome.failure.reason is not Reason.PROBE_OFFLINE:
+                # A dead proxy is our trouble, not the target's.
                 detail = f"the proxy cannot be reached: {outcome.failure.detail}"
                 outcome = fault(Reason.INTERNAL, detail, outcome.failure.evidence)
             self._end(outcome)
@@ -262,9 +299,10 @@ class Exchange:
 
     def _ready(self, events: int) -> None:
         """Take the poll's call."""
-        if self._state != DONE:
+        step = _STEPS.get(self._state)
+        if step is not None:  # otherwise it is over, or has started over since this was called for
             self._events = events
-            self._step(_STEPS[self._state])
+            self._step(step)
 
     def _step(self, step: "Callable[[Exchange], None]") -> None:
         """Do one step, and end with a fault whatever it raises."""
@@ -284,13 +322,12 @@ class Exchange:
     # OPENING: through a proxy.
 
     def _open(self) -> None:
-        proxy = self._request.proxy
-        assert proxy is not None
-        tunnel = proxy.tunnel(self._request.url, self._request.place)
-        if tunnel is None:  # plain HTTP is asked of the proxy itself
+        request = self._request
+        if request.is_asked_of_proxy:
             self._send()
             return
-        self._tunnel = tunnel
+        assert request.proxy is not None
+        tunnel = self._tunnel = request.proxy.tunnel(*(request.place or (request.url.host, request.url.port)))
         self._state = OPENING
         self.trail.enter("connect")
         self._give(tunnel.opening())
@@ -311,6 +348,8 @@ class Exchange:
                     self._shake()
                 else:
                     self._send()
+                if self._events & _ENDED:
+                    self._ready(self._events)  # the end is not told twice
                 return
 
     # SHAKING: the TLS handshake.
@@ -341,6 +380,8 @@ class Exchange:
         for data in self._incoming():
             session.feed(data)
             if self._handshake(session):
+                if self._events & _ENDED or len(data) == _CHUNK:
+                    self._ready(self._events)  # there may be more, which is not told twice
                 return
             if not data:
                 return  # the session has said what it makes of that
@@ -447,6 +488,8 @@ class Exchange:
             answer.end()
         if answer.is_whole:
             self.trail.enter(None)
+            if self.trail.status == UNAUTHORIZED and self._request.is_asked_of_proxy:
+                raise unauthorized(self.trail.evidence())
             fp("check.response_read" if self._request.purpose is Purpose.CHECK else "delivery.response_read")
             self._end(None)
 
@@ -513,15 +556,15 @@ class Exchange:
             if self._kept is not None and not self.answer.has_begun:
                 self._start_over()  # the server had closed it meanwhile, which is its right
                 return
-            if self._fast and self._sock is not None:
-                self.fall_back()
+            if self._fast and self._state >= SHAKING:
+                self._be_sure()
                 return
         self._state = DONE
         self.trail.enter(None)
         if self._dialling is not None:
             self._dialling.cancel()
             self._dialling = None
-        if trouble is not None or not self._keeps or not self.answer.may_be_followed:
+        if trouble is not None or not self._keeps or self._rest is not None or not self.answer.may_be_followed:
             self._close()
         self.answer.close()
         done, self._done = self._done, None
@@ -530,7 +573,17 @@ class Exchange:
         self._close()  # unless somebody kept it
 
     def fall_back(self) -> None:
-        """Begin again with the TLS library whose word counts; only where the faster one is in use."""
+        """Leave the rest of the time to the TLS library whose word counts, unless the faster one is through its handshake.
+
+        What is slow after that is the server.
+        """
+        if self._state == SHAKING and self._fast:
+            self._be_sure()
+        elif self._state < SHAKING:
+            self._fast = False
+
+    def _be_sure(self) -> None:
+        """Begin again with the TLS library whose word counts."""
         self._fast = False
         self.fell_back = True
         self._start_over()
@@ -540,11 +593,17 @@ class Exchange:
         """Say whether the faster TLS library is in use, or about to be."""
         return self._fast and self._state != DONE
 
+    @property
+    def awaits_proxy(self) -> bool:
+        """Say whether the proxy has yet to take our connection."""
+        return self._request.proxy is not None and self._state == DIALLING
+
     def _start_over(self) -> None:
         """Forget what was seen, and begin again on a fresh connection."""
         self._close()
         self._kept = None
         self._rest = None
+        self._events = 0
         self._state = DIALLING
         self.trail.clear()
         self.answer.close()
@@ -556,12 +615,9 @@ class Exchange:
         if sock is None:
             return
         self._poll.closing(self._descriptor)
+        session, self._session = self._session, None
         # Whoever has hung up already wants no goodbye.
-        if self._session is not None and not self._events & CLOSED and (last := self._session.farewell()):
-            with suppress(OSError):
-                sock.send(last)
-        self._session = None
-        sock.close()
+        _hang_up(sock, None if self._events & CLOSED else session)
 
 
 _STEPS: dict[int, Callable[[Exchange], None]] = {
@@ -605,7 +661,12 @@ async def request(
     )
     trail = ExchangeTrail(via.clock) if trail is None else trail
     over: asyncio.Future[Fault | None] = asyncio.get_running_loop().create_future()
-    exchange = Exchange(via, asked, trail, over.set_result)
+
+    def tell(trouble: Fault | None) -> None:
+        if not over.done():  # cancelled in this very turn
+            over.set_result(trouble)
+
+    exchange = Exchange(via, asked, trail, tell)
     exchange.start()
     try:
         trouble = await over

@@ -66,13 +66,20 @@ class _Alarms:
             while alarms:
                 number, ring = alarms.popitem()
                 self._where.pop(number, None)
-                ring()
+                try:
+                    ring()
+                except Exception as error:  # noqa: BLE001  one's mistake must not cost all others their deadlines
+                    _complain(self._loop, error)
             del self._buckets[bucket]
         # Buckets whose alarms were all taken back go now, so that a quiet loop is not woken for nothing.
         for bucket in [bucket for bucket, alarms in self._buckets.items() if not alarms]:
             del self._buckets[bucket]
         if self._buckets:
             self._wind(min(self._buckets))
+
+
+def _complain(loop: asyncio.AbstractEventLoop, error: Exception) -> None:
+    loop.call_exception_handler({"message": "a handler of the poll failed", "exception": error})
 
 
 class EpollPoll:
@@ -122,7 +129,10 @@ class EpollPoll:
                     continue
                 handler = handlers.get(descriptor)
                 if handler is not None:
-                    handler(events)
+                    try:
+                        handler(events)
+                    except Exception as error:  # noqa: BLE001  the others would never hear of their events again
+                        _complain(self._loop, error)
         finally:
             self._turning = False
             new.clear()

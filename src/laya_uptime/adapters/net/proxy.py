@@ -3,6 +3,9 @@
 A tunnel is a small conversation at the beginning of a connection, and says nothing once it is open. The name of the
 target is looked up by the proxy, because behind one a machine often has no names of its own. Only what the
 configuration names is used: variables of the environment (http_proxy and the like) are not read.
+
+What a proxy says of the server counts against the server. A proxy that is not there, wants other credentials or talks
+nonsense has said nothing of it, and is our trouble (INTERNAL).
 """
 
 from base64 import b64encode
@@ -21,6 +24,7 @@ from laya_uptime.domain.secret import Secret
 from laya_uptime.domain.urls import Url, literal, parse_endpoint
 from laya_uptime.ports import Fault
 
+UNAUTHORIZED = 407  # said by proxies alone, RFC 9110 section 15.5.8
 _LARGEST_REPLY = 16 << 10  # bytes of a proxy's answer to CONNECT
 
 _SOCKS_ERRORS = {  # RFC 1928 section 6
@@ -88,11 +92,8 @@ class Proxy:
         """Say whether the request is made to the proxy in absolute form, as for plain HTTP through an HTTP proxy."""
         return self.scheme == "http" and url.scheme == "http"
 
-    def tunnel(self, url: Url, place: tuple[str, int] | None = None) -> Tunnel | None:
-        """Return the tunnel to the URL's server, or to `place` instead; None: none is needed."""
-        host, port = place or (url.host, url.port)
-        if self.asks_itself(url):
-            return None
+    def tunnel(self, host: str, port: int) -> Tunnel:
+        """Return the tunnel to this place."""
         if self.scheme == "http":
             return _Connect(host, port, self.authorization)
         return _Socks(host, port, self.credentials)
@@ -118,22 +119,27 @@ class _Connect:
         head, end, rest = self._said.partition(b"\r\n\r\n")
         if not end:
             if len(self._said) > _LARGEST_REPLY:
-                raise fault(Reason.HTTP_PROTOCOL, "the proxy's answer is too large", evidence())
+                raise fault(Reason.INTERNAL, "the proxy's answer is too large", evidence())
             return b""
         status = _status(head + end)
         if status is None:
-            raise fault(Reason.HTTP_PROTOCOL, "the proxy's answer is not HTTP", evidence())
-        if status == 407:
-            raise fault(Reason.INTERNAL, "the proxy wants other credentials (407)", evidence())
+            raise fault(Reason.INTERNAL, "the proxy's answer is not HTTP", evidence())
+        if status == UNAUTHORIZED:
+            raise unauthorized(evidence())
         if not 200 <= status <= 299:
             raise fault(Reason.UNREACHABLE, f"the proxy cannot reach the server ({status})", evidence())
         if rest:
-            raise fault(Reason.HTTP_PROTOCOL, "the proxy says more than it was asked", evidence())
+            raise fault(Reason.INTERNAL, "the proxy says more than it was asked", evidence())
         self.is_open = True
         return b""
 
     def closed(self, evidence: Evidence) -> Fault:
         return fault(Reason.RESET, "the proxy closed the connection", evidence)
+
+
+def unauthorized(evidence: Evidence) -> Fault:
+    """Return the fault of a proxy that does not let us through."""
+    return fault(Reason.INTERNAL, f"the proxy wants other credentials ({UNAUTHORIZED})", evidence)
 
 
 def _status(head: bytes) -> int | None:
@@ -175,14 +181,16 @@ class _Socks:
         return answer
 
     def closed(self, evidence: Evidence) -> Fault:
-        return fault(Reason.RESET, "the proxy closed the connection", evidence)
+        # Before it has heard where we want to go, that says nothing of the server.
+        reason = Reason.RESET if self._next == self._reply else Reason.INTERNAL
+        return fault(reason, "the proxy closed the connection", evidence)
 
     def _method(self, evidence: Callable[[], Evidence]) -> bytes | None:
         said = self._take(2)
         if said is None:
             return None
         if said[0] != 5:
-            raise fault(Reason.HTTP_PROTOCOL, "the proxy does not speak SOCKS5", evidence())
+            raise fault(Reason.INTERNAL, "the proxy does not speak SOCKS5", evidence())
         if said[1] == 0:
             self._next = self._reply
             return self._request
@@ -202,6 +210,8 @@ class _Socks:
         return self._request
 
     def _reply(self, evidence: Callable[[], Evidence]) -> bytes | None:
+        if self._said and self._said[0] != 5:
+            raise fault(Reason.INTERNAL, "the proxy's answer is not SOCKS5", evidence())
         if len(self._said) >= 2 and self._said[1] != 0:
             reason, cause = _SOCKS_ERRORS.get(self._said[1], (Reason.UNREACHABLE, f"error {self._said[1]}"))
             raise fault(reason, f"the proxy cannot reach the server: {cause}", evidence())
@@ -209,11 +219,11 @@ class _Socks:
             return None
         size = {1: 4, 3: 1 + self._said[4], 4: 16}.get(self._said[3])
         if size is None:
-            raise fault(Reason.HTTP_PROTOCOL, "the proxy's answer is not SOCKS5", evidence())
+            raise fault(Reason.INTERNAL, "the proxy's answer is not SOCKS5", evidence())
         if self._take(4 + size + 2) is None:
             return None
         if self._said:
-            raise fault(Reason.HTTP_PROTOCOL, "the proxy says more than it was asked", evidence())
+            raise fault(Reason.INTERNAL, "the proxy says more than it was asked", evidence())
         self.is_open = True
         return b""
 
