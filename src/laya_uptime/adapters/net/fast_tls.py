@@ -49,6 +49,12 @@ def make_context(ca_file: str | None) -> Any:  # noqa: ANN401  its type is the l
     return context
 
 
+def _is_modern(cipher: str) -> bool:
+    """Say whether OpenSSL would surely have agreed to it too; BoringSSL still takes some that Python's defaults refuse."""
+    forward_secret = cipher.startswith(("TLS_AES_", "TLS_CHACHA20_", "ECDHE-"))
+    return forward_secret and ("-GCM-" in cipher or "_GCM_" in cipher or "CHACHA20" in cipher)
+
+
 def _bundle(directory: str) -> str | None:
     """Return the one file in which Debian and its kin keep all authorities."""
     bundle = Path(directory, "ca-certificates.crt")
@@ -91,7 +97,7 @@ class FastSession:
             return False
         except (OSError, ValueError) as error:
             raise ssl.SSLError("handshake") from error
-        if weakness(self.facts.chain) is not None:
+        if weakness(self.facts.chain) is not None or not _is_modern(self.facts.cipher or ""):
             raise ssl.SSLError("weak")  # which of them are refused is for the other library to say
         self.is_established = True
         return True
