@@ -43,7 +43,7 @@ def ours(authority: Authority) -> Path:
 
 @pytest.fixture
 def look(reach: GuardedDialer, authority: Authority) -> Callable[..., Any]:
-    async def look(url: str, **options: Any) -> Seen:
+    async def look(url: str, **options: Any) -> Seen:  # noqa: ANN401  any option of the check
         check = HttpCheck(url=Secret(url), ca_file=str(authority.ca_file), **options)
         return await check.probe(reach, timeout=PATIENCE)
 
@@ -145,18 +145,24 @@ async def test_a_redirect_within_the_origin_takes_it_along(
     assert shown == [("probe.example",)] * 2
 
 
-@pytest.mark.parametrize("where", ["nowhere.pem", "not-pem.pem", "no-key.pem", "encrypted.pem", "."])
-async def test_a_file_that_is_of_no_use_is_our_trouble_and_never_asks_anybody(
-    where: str, look: Callable[..., Any], ours: Path, authority: Authority, tmp_path: Path
-) -> None:
+@pytest.fixture
+def useless(ours: Path, authority: Authority, tmp_path: Path) -> Path:
+    """A folder of files that are no certificate with its key."""
     (tmp_path / "not-pem.pem").write_text("s3cret")
     (tmp_path / "no-key.pem").write_bytes(authority.ca_file.read_bytes())
-    key = load_pem_private_key(ours.read_bytes(), None)
-    locked = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"s3cret"))
     whole = ours.read_bytes()
+    key = load_pem_private_key(whole, None)
+    locked = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"s3cret"))
     (tmp_path / "encrypted.pem").write_bytes(whole[whole.index(b"-----BEGIN CERT") :] + locked)
+    return tmp_path
+
+
+@pytest.mark.parametrize("where", ["nowhere.pem", "not-pem.pem", "no-key.pem", "encrypted.pem", "."])
+async def test_a_file_that_is_of_no_use_is_our_trouble_and_never_asks_anybody(
+    where: str, look: Callable[..., Any], useless: Path, authority: Authority
+) -> None:
     async with ScriptedTarget(says(FINE), tls=asking(authority)) as target:
-        seen = await look(target.url(), client_certificate=str(tmp_path / where))
+        seen = await look(target.url(), client_certificate=str(useless / where))
 
     assert isinstance(seen, Failure)
     assert seen.reason is Reason.INTERNAL
@@ -165,19 +171,26 @@ async def test_a_file_that_is_of_no_use_is_our_trouble_and_never_asks_anybody(
     assert target.connections == 0
 
 
-async def test_the_key_may_be_in_a_file_of_its_own_but_must_be_the_right_one(
-    look: Callable[..., Any], ours: Path, authority: Authority, tmp_path: Path
-) -> None:
-    whole = ours.read_bytes()
-    at = whole.index(b"-----BEGIN CERT")
+@pytest.fixture
+def parts(ours: Path, authority: Authority, tmp_path: Path) -> tuple[str, str, str]:
+    """Our certificate, its key, and another key."""
     authority.context("other.example")
-    other = (authority.folder / f"server-{authority.issued}.pem").read_bytes()
-    for name, data in (("cert.pem", whole[at:]), ("key.pem", whole[:at]), ("other.pem", other[: other.index(b"-----BEGIN CERT")])):
-        (tmp_path / name).write_bytes(data)
+    other = authority.folder / f"server-{authority.issued}.pem"
+    found = []
+    for name, source, is_key in (("cert", ours, False), ("key", ours, True), ("other", other, True)):
+        key, mark, certificate = source.read_bytes().partition(b"-----BEGIN CERT")
+        (tmp_path / name).write_bytes(key if is_key else mark + certificate)
+        found.append(str(tmp_path / name))
+    return found[0], found[1], found[2]
+
+
+async def test_the_key_may_be_in_a_file_of_its_own_but_must_be_the_right_one(
+    look: Callable[..., Any], parts: tuple[str, str, str], authority: Authority
+) -> None:
+    certificate, key, other = parts
     async with ScriptedTarget(says(FINE), tls=asking(authority)) as target:
-        certificate = str(tmp_path / "cert.pem")
-        right = await look(target.url(), client_certificate=certificate, client_key=str(tmp_path / "key.pem"))
-        wrong = await look(target.url(), client_certificate=certificate, client_key=str(tmp_path / "other.pem"))
+        right = await look(target.url(), client_certificate=certificate, client_key=key)
+        wrong = await look(target.url(), client_certificate=certificate, client_key=other)
 
     assert isinstance(right, Answer)
     assert isinstance(wrong, Failure)

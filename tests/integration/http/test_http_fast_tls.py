@@ -55,7 +55,7 @@ def sessions(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     made: list[str] = []
 
     class Noted(FastSession):
-        def __init__(self, context: Any, server_hostname: str) -> None:
+        def __init__(self, context: Any, server_hostname: str) -> None:  # noqa: ANN401  as there
             made.append(server_hostname)
             super().__init__(context, server_hostname)
 
@@ -70,14 +70,14 @@ def a_reach() -> GuardedDialer:
     return GuardedDialer(clock=CLOCK, policy=EgressPolicy(), resolver=resolve)
 
 
-def prepared(url: str, authority: Authority | None, **options: Any) -> PreparedHttp:
+def prepared(url: str, authority: Authority | None, **options: Any) -> PreparedHttp:  # noqa: ANN401  any option of the check
     ca_file = None if authority is None else str(authority.ca_file)
     return HttpCheck(url=Secret(url), ca_file=ca_file, **options).prepare(a_reach())
 
 
-async def begin(ready: PreparedHttp, timeout: timedelta = PATIENCE) -> Seen:
+async def begin(ready: PreparedHttp, within: timedelta = PATIENCE) -> Seen:
     over: asyncio.Future[Seen] = asyncio.get_running_loop().create_future()
-    ready.begin(timeout, over.set_result)
+    ready.begin(within, over.set_result)
     return await over
 
 
@@ -131,7 +131,11 @@ async def test_it_is_used_and_its_evidence_is_that_of_the_standard_library(
     assert slow.evidence.tls is not None
     # Both sides may prefer another cipher of TLS 1.3; the name is of the same form.
     if version is ssl.TLSVersion.TLSv1_3:
-        assert fast.evidence.tls.cipher in {"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"}
+        assert fast.evidence.tls.cipher in {
+            "TLS_AES_128_GCM_SHA256",
+            "TLS_AES_256_GCM_SHA384",
+            "TLS_CHACHA20_POLY1305_SHA256",
+        }
         assert fast.evidence.tls.chain == slow.evidence.tls.chain
         assert fast.evidence.tls.version == slow.evidence.tls.version
     else:
@@ -168,9 +172,9 @@ def of_cipher(cipher: str, old: Authority) -> ssl.SSLContext:
 
 def of_old_version(authority: Authority) -> ssl.SSLContext:
     context = authority.context("127.0.0.1")
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="deprecated"):
         context.minimum_version = ssl.TLSVersion.TLSv1
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="deprecated"):
         context.maximum_version = ssl.TLSVersion.TLSv1_1
     return context
 
@@ -267,7 +271,9 @@ async def is_large_and_cut(peer: Peer) -> None:
 
 async def is_large(peer: Peer) -> None:
     await peer.request()
-    await peer.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 1_000_000)
+    await peer.send(
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 1_000_000
+    )
     await peer.say_goodbye()
 
 

@@ -41,15 +41,15 @@ def always(*answers: bytes, then: Callable[[Peer], Any] | None = None) -> Script
     return script
 
 
-async def begin(ready: PreparedHttp, timeout: timedelta = PATIENCE) -> Seen:
+async def begin(ready: PreparedHttp, within: timedelta = PATIENCE) -> Seen:
     over: asyncio.Future[Seen] = asyncio.get_running_loop().create_future()
-    ready.begin(timeout, over.set_result)
+    ready.begin(within, over.set_result)
     return await over
 
 
 @pytest.fixture
 def prepare(reach: GuardedDialer, authority: Authority, request: pytest.FixtureRequest) -> Callable[..., PreparedHttp]:
-    def prepare(target: ScriptedTarget, **options: Any) -> PreparedHttp:
+    def prepare(target: ScriptedTarget, **options: Any) -> PreparedHttp:  # noqa: ANN401  any option of the check
         check = HttpCheck(url=Secret(target.url()), ca_file=str(authority.ca_file), keep_alive=True, **options)
         ready = check.prepare(reach)
         request.addfinalizer(ready.close)
@@ -215,7 +215,7 @@ async def test_a_connection_on_which_the_request_was_not_read_to_its_end_is_not_
 
 
 async def test_looks_at_the_same_time_have_connections_of_their_own_and_one_is_kept(
-    prepare: Callable[..., PreparedHttp], open_sockets: Callable[[], int]
+    prepare: Callable[..., PreparedHttp],
 ) -> None:
     async with ScriptedTarget(always(FINE)) as target:
         ready = prepare(target)
@@ -228,7 +228,7 @@ async def test_looks_at_the_same_time_have_connections_of_their_own_and_one_is_k
         await target.all_gone()
 
 
-async def test_a_single_look_keeps_nothing(reach: GuardedDialer, open_sockets: Callable[[], int]) -> None:
+async def test_a_single_look_keeps_nothing(reach: GuardedDialer) -> None:
     async with ScriptedTarget(always(FINE)) as target:
         seen = await HttpCheck(url=Secret(target.url()), keep_alive=True).probe(reach, timeout=PATIENCE)
         await target.all_gone()

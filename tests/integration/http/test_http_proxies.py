@@ -156,15 +156,15 @@ async def no_names(name: str) -> tuple[str, ...]:
     raise AssertionError(f"{name} was looked up here")
 
 
-async def look(url: str, proxy: Secret, *, timeout: timedelta = PATIENCE, **options: Any) -> Seen:
+async def look(url: str, proxy: Secret, *, within: timedelta = PATIENCE, **options: Any) -> Seen:  # noqa: ANN401  any option of the check
     dialer = GuardedDialer(clock=SystemClock(), policy=EgressPolicy(), resolver=no_names)
-    return await HttpCheck(url=Secret(url), proxy=proxy, **options).probe(dialer, timeout=timeout)
+    return await HttpCheck(url=Secret(url), proxy=proxy, **options).probe(dialer, timeout=within)
 
 
-async def through(script: Script, kind: Kind, *, scheme: str = "https", timeout: timedelta = PATIENCE) -> Failure:
+async def through(script: Script, kind: Kind, *, scheme: str = "https", within: timedelta = PATIENCE) -> Failure:
     """What becomes of a look through a proxy that behaves like this."""
     async with ScriptedTarget(script) as proxy:
-        seen = await look(f"{scheme}://shop.test/", via_proxy(kind, proxy.port, LOGIN), timeout=timeout)
+        seen = await look(f"{scheme}://shop.test/", via_proxy(kind, proxy.port, LOGIN), within=within)
     assert isinstance(seen, Failure)
     assert PASSWORD not in repr(seen)
     return seen
@@ -315,13 +315,18 @@ async def test_a_proxy_that_hangs_up_tells_of_the_server_once_it_knows_of_it(
 
 @pytest.mark.parametrize(
     ("kind", "scheme", "phase"),
-    [("http", "https", "connect"), ("socks5", "https", "connect"), ("socks5", "http", "connect"), ("http", "http", "wait")],
+    [
+        ("http", "https", "connect"),
+        ("socks5", "https", "connect"),
+        ("socks5", "http", "connect"),
+        ("http", "http", "wait"),
+    ],
 )
 async def test_a_silent_proxy_is_a_timeout_with_its_phase(kind: Kind, scheme: str, phase: str) -> None:
     async def silent(peer: Peer) -> None:
         await peer.gone()
 
-    seen = await through(silent, kind, scheme=scheme, timeout=SHORT)
+    seen = await through(silent, kind, scheme=scheme, within=SHORT)
 
     assert (seen.reason, seen.phase, seen.detail) == (Reason.TIMEOUT, phase, "no answer within 0.3 s")
     assert seen.evidence.address == "127.0.0.1"
@@ -333,7 +338,7 @@ async def test_a_server_that_is_silent_behind_a_proxy_is_a_timeout_of_its_own() 
 
     async with ScriptedTarget(silent) as origin, ScriptedTarget(http_proxy([])) as proxy:
         url = f"https://shop.test:{origin.port}/"
-        seen = await look(url, via_proxy("http", proxy.port), timeout=SHORT)
+        seen = await look(url, via_proxy("http", proxy.port), within=SHORT)
 
     assert isinstance(seen, Failure)
     assert (seen.reason, seen.phase) == (Reason.TIMEOUT, "tls")
@@ -363,7 +368,7 @@ async def test_a_dead_proxy_is_our_trouble(kind: Kind, scheme: str, silent_port:
     async with ScriptedTarget(says()) as gone:
         nobody = via_proxy(kind, gone.port)
     refused = await look(f"{scheme}://shop.test/", nobody)
-    hangs = await look(f"{scheme}://shop.test/", via_proxy(kind, silent_port), timeout=SHORT)
+    hangs = await look(f"{scheme}://shop.test/", via_proxy(kind, silent_port), within=SHORT)
 
     for seen, cause in ((refused, "Connection refused"), (hangs, "no answer within 0.3 s")):
         assert isinstance(seen, Failure)
@@ -409,7 +414,10 @@ async def test_redirects_go_through_the_proxy_too_and_strangers_learn_nothing(ki
     async with (
         ScriptedTarget(says(FINE)) as other,
         ScriptedTarget(
-            says(b"HTTP/1.1 302 Moved\r\nContent-Length: 0\r\nLocation: %s\r\n\r\n" % other.url(host="other.test").encode())
+            says(
+                b"HTTP/1.1 302 Moved\r\nContent-Length: 0\r\nLocation: %s\r\n\r\n"
+                % other.url(host="other.test").encode()
+            )
         ) as origin,
         ScriptedTarget(PROXIES[kind](asked, login=True)) as proxy,
     ):
@@ -511,7 +519,7 @@ async def test_answers_may_come_byte_by_byte(kind: Kind, answers: list[bytes]) -
 
     async with ScriptedTarget(script) as proxy:
         url = "http://shop.test/"
-        place = {"connect_to": "shop.test:80"} if kind == "http" else {}
+        place: dict[str, Any] = {"connect_to": "shop.test:80"} if kind == "http" else {}
         seen = await look(url, via_proxy(kind, proxy.port, LOGIN), **place)
 
     assert isinstance(seen, Answer), seen
@@ -533,7 +541,7 @@ async def test_a_proxy_that_lets_us_through_and_hangs_up_is_noticed_at_once(kind
         sock.shutdown(socket.SHUT_WR)
         await peer.gone()
 
-    seen = await through(script, kind, timeout=timedelta(seconds=30))
+    seen = await through(script, kind, within=timedelta(seconds=30))
 
     assert seen.reason is Reason.TLS_HANDSHAKE
     assert seen.detail == "connection closed during the TLS handshake"

@@ -16,7 +16,7 @@ from laya_uptime.domain.egress import EgressPolicy
 from laya_uptime.domain.reason import Reason
 from laya_uptime.domain.result import Answer, Failure, Seen
 from laya_uptime.domain.secret import Secret
-from laya_uptime.testing.target import ScriptedTarget, says
+from laya_uptime.testing.target import Peer, ScriptedTarget, says
 
 CLOCK = SystemClock()
 PATIENCE = timedelta(seconds=10)
@@ -41,8 +41,8 @@ def reach_of(*addresses: str) -> GuardedDialer:
     return GuardedDialer(clock=CLOCK, policy=EgressPolicy(), resolver=resolve)
 
 
-async def look(url: str, via: GuardedDialer, *, timeout: timedelta = PATIENCE, **options: Any) -> Seen:
-    return await HttpCheck(url=Secret(url), **options).probe(via, timeout=timeout)
+async def look(url: str, via: GuardedDialer, *, within: timedelta = PATIENCE, **options: Any) -> Seen:  # noqa: ANN401  any option of the check
+    return await HttpCheck(url=Secret(url), **options).probe(via, timeout=within)
 
 
 async def test_server_name_is_asked_for_and_checked_instead_of_the_host(authority: Authority) -> None:
@@ -89,7 +89,7 @@ async def test_connect_to_goes_elsewhere_and_changes_neither_host_nor_certificat
 async def test_connect_to_may_be_a_name_and_holds_for_redirects_within_the_origin_only() -> None:
     async with ScriptedTarget(says(FINE)) as other:
 
-        async def script(peer: Any) -> None:
+        async def script(peer: Peer) -> None:
             head = await peer.request()
             there = {b"/": b"/there", b"/there": b"http://other.test:%d/" % other.port}[head.split(b" ")[1]]
             await peer.send(b"HTTP/1.1 302 Moved\r\nContent-Length: 0\r\nLocation: %s\r\n\r\n" % there)
@@ -111,9 +111,7 @@ async def test_connect_to_a_forbidden_address_is_blocked() -> None:
 
 @has_ipv6
 @pytest.mark.parametrize(("version", "address"), [(4, "127.0.0.1"), (6, "::1")])
-async def test_ip_is_the_only_version_that_is_connected(
-    version: int, address: str, connected: list[str]
-) -> None:
+async def test_ip_is_the_only_version_that_is_connected(version: int, address: str, connected: list[str]) -> None:
     async with ScriptedTarget(says(FINE), host=address) as target:
         seen = await look(f"http://both.test:{target.port}/", reach_of("::1", "127.0.0.1"), ip=version)
 
@@ -238,7 +236,7 @@ def silent_ports() -> Iterator[int]:
 
 async def test_what_the_deadline_cuts_short_is_on_record_too(silent_ports: int) -> None:
     via = reach_of("127.0.0.1", "127.0.0.2", "127.0.0.3")
-    seen = await look(f"http://three.test:{silent_ports}/", via, timeout=timedelta(seconds=0.5))
+    seen = await look(f"http://three.test:{silent_ports}/", via, within=timedelta(seconds=0.5))
 
     assert isinstance(seen, Failure)
     assert (seen.reason, seen.phase) == (Reason.TIMEOUT, "connect")

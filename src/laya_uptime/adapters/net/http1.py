@@ -180,6 +180,7 @@ class Exchange:
     _tunnel: Tunnel | None = None
     _rest: memoryview | None = None  # what could not be sent yet
     _events = 0
+    _goes_on = False  # reading has to go on in the next turn
 
     def __init__(
         self,
@@ -517,8 +518,13 @@ class Exchange:
             yield view[:size]
             if self._state == DONE or not size or (size < len(view) and not self._events & _ENDED):
                 return
-        # The edge is spent, so the next turn must be asked for.
-        asyncio.get_running_loop().call_soon(self._ready, self._events | READABLE)
+        if not self._goes_on:  # the edge is spent, so the next turn must be asked for; once, or the turns add up
+            self._goes_on = True
+            asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._goes_on = False
+        self._ready(self._events | READABLE)
 
     def _give(self, data: bytes) -> None:
         """Send it, now or, what the socket does not take, when it is ready again."""
