@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+import socket
 import sqlite3
 import sys
 from pathlib import Path
@@ -51,6 +52,22 @@ def test_check_shows_all_it_saw(laya: Installation, services: Services) -> None:
     assert re.search(r"✗ latency < 1ms +latency = ", told)
     for phase in ("connect", "send", "wait", "read"):
         assert re.search(rf"^  {phase} +\d+\.\d ms +█+$", told, re.MULTILINE)
+
+
+def test_check_tells_which_addresses_it_tried_in_vain(laya: Installation, services: Services) -> None:
+    families = {family for family, *_ in socket.getaddrinfo("localhost", 80, type=socket.SOCK_STREAM)}
+    if families != {socket.AF_INET, socket.AF_INET6}:
+        pytest.skip("localhost has not an address of each family here")
+    url = services.url("ai-service", "/").replace("127.0.0.1", "localhost")  # which listens on IPv4 alone
+
+    drawn, told = laya.run("check", url), laya.run("check", url, "--json")
+
+    if "attempts" not in json.loads(told.out)["evidence"]:
+        pytest.skip("this machine tries IPv4 first")
+    refused, connected = json.loads(told.out)["evidence"]["attempts"]
+    assert (refused["address"], refused["cause"]) == ("::1", "Connection refused")
+    assert (connected["address"], "cause" in connected) == ("127.0.0.1", False)
+    assert re.search(r"^  tried ::1: Connection refused, \d+\.\d ms$", drawn.out, re.MULTILINE)
 
 
 def test_check_takes_every_scheme(laya: Installation, services: Services) -> None:

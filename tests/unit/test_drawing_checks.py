@@ -6,7 +6,7 @@ from datetime import timedelta
 from laya_uptime.cli.draw import waterfall
 from laya_uptime.domain.judge import judge
 from laya_uptime.domain.monitor import Rules
-from laya_uptime.domain.result import Answer, Evidence, Phases, Result, TlsFacts
+from laya_uptime.domain.result import Answer, Attempted, Evidence, Phases, Result, TlsFacts
 from laya_uptime.testing import a_monitor
 from laya_uptime.testing.observations import NOON, a_certificate, an_observation
 
@@ -25,6 +25,21 @@ def test_what_a_peer_said_is_shown_line_by_line_and_cut() -> None:
     assert lines[0] == "✓ mail up 43 ms"
     assert lines[4:] == ["  said: 220 hi", *["  said: 250 x"] * 8, "  and 3 lines more"]
     assert drawn(Evidence(said="x" * 500))[-1] == f"  said: {'x' * 199}…"
+
+
+def test_addresses_that_were_tried_in_vain_are_shown_with_their_cause() -> None:
+    tried = (
+        Attempted(address="2001:db8::10", took=250 * MS, cause="no answer by then"),
+        Attempted(address="192.0.2.11", took=1.2 * MS, cause="Connection refused"),
+        Attempted(address="192.0.2.10", took=3 * MS),
+    )
+    addresses = ("2001:db8::10", "192.0.2.11", "192.0.2.10")
+
+    assert drawn(Evidence(addresses=addresses, address="192.0.2.10", attempts=tried))[2:5] == [
+        "  connected to 192.0.2.10 (also 2001:db8::10, 192.0.2.11)",
+        "  tried 2001:db8::10: no answer by then, 250.0 ms",
+        "  tried 192.0.2.11: Connection refused, 1.2 ms",
+    ]
 
 
 def test_a_certificate_tells_its_key_and_signature_and_a_weak_one_its_weakness() -> None:

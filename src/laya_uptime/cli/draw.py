@@ -1,10 +1,11 @@
 """How a check looks in a terminal: phases as bars, the certificate, components, assertions, redirects."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from laya_uptime.domain.certificates import key_words
 from laya_uptime.domain.monitor import Monitor
-from laya_uptime.domain.result import DnsFacts, Evidence, Outcome, PingFacts, ProgramReport, Result, TlsFacts
+from laya_uptime.domain.result import Attempted, DnsFacts, Evidence, Outcome, PingFacts, ProgramReport, Result, TlsFacts
 from laya_uptime.domain.text import cut, one_line
 
 SIGNS = {Outcome.UP: "✓", Outcome.DEGRADED: "▲", Outcome.DOWN: "✗", Outcome.UNKNOWN: "?"}
@@ -45,6 +46,7 @@ def waterfall(monitor: Monitor, result: Result) -> str:
         lines.append(f"  reason: {verdict.reason}")
     lines += _dns(evidence.dns) if evidence.dns else []
     lines += _addresses(evidence)
+    lines += _attempts(evidence.attempts)
     lines += [f"  redirect {hop.status}: {hop.url} -> {hop.location}" for hop in evidence.redirects]
     lines += _bars(evidence)
     lines += _echoes(evidence.ping) if evidence.ping else []
@@ -79,6 +81,11 @@ def _addresses(evidence: Evidence) -> list[str]:
         return [f"  tried {', '.join(evidence.addresses)}"] if evidence.addresses else []
     others = [address for address in evidence.addresses if address != evidence.address]
     return [f"  connected to {evidence.address}" + (f" (also {', '.join(others)})" if others else "")]
+
+
+def _attempts(attempts: Sequence[Attempted]) -> list[str]:
+    """Return a line for each address that was tried in vain; the one that was not is named already."""
+    return [f"  tried {each.address}: {each.cause}, {each.took / _MS:.1f} ms" for each in attempts if each.cause]
 
 
 def _bars(evidence: Evidence) -> list[str]:

@@ -199,6 +199,8 @@ def _tells(key: str, text: str) -> bool:
         return False
     if key == "url":
         return redact(text) != text.partition("#")[0]
+    if key == "proxy":
+        return "@" in text
     if key == "body":
         return any(looks_secret(word) for word in re.findall(r"[\w-]+", text))
     return True

@@ -10,6 +10,7 @@ from laya_uptime.domain.monitor import Monitor
 from laya_uptime.domain.reason import Reason
 from laya_uptime.domain.result import (
     AssertionResult,
+    Attempted,
     Component,
     DnsFacts,
     Evidence,
@@ -102,6 +103,7 @@ def evidence_of(evidence: Evidence, assertions: Sequence[AssertionResult] = ()) 
         "dns": _dns(evidence.dns) if evidence.dns else None,
         "addresses": list(evidence.addresses),
         "address": evidence.address,
+        "attempts": [_attempt(each) for each in evidence.attempts],
         "phases_ms": {step: round(took / _MS, 1) for step, took in evidence.phases.reached()},
         "status": evidence.status,
         "http_version": evidence.http_version,
@@ -117,6 +119,11 @@ def evidence_of(evidence: Evidence, assertions: Sequence[AssertionResult] = ()) 
         ],
     }
     return {key: value for key, value in told.items() if value not in (None, "", [], {})}
+
+
+def _attempt(attempted: Attempted) -> dict[str, object]:
+    told: dict[str, object] = {"address": attempted.address, "ms": round(attempted.took / _MS, 1)}
+    return told | ({"cause": attempted.cause} if attempted.cause else {})
 
 
 def _ping(ping: PingFacts) -> dict[str, object]:

@@ -12,6 +12,7 @@ from laya_uptime.domain.incident import Incident, Severity
 from laya_uptime.domain.reason import Reason
 from laya_uptime.domain.result import (
     AssertionResult,
+    Attempted,
     Certificate,
     Component,
     Evidence,
@@ -190,6 +191,20 @@ def test_evidence_leaves_the_house_without_bodies_and_secrets() -> None:
             "expires": (NOON + MINUTE).isoformat(),
         },
         "assertions": [{"expected": "status == 200", "holds": False, "actual": {"status": "503"}}],
+    }
+
+
+def test_every_address_that_was_tried_is_told_and_why_it_was_not_the_one() -> None:
+    tried = (
+        Attempted(address="2001:db8::10", took=250.06 * MS, cause="no answer by then"),
+        Attempted(address="192.0.2.10", took=3 * MS),
+    )
+
+    assert evidence_of(Evidence(attempts=tried)) == {
+        "attempts": [
+            {"address": "2001:db8::10", "ms": 250.1, "cause": "no answer by then"},
+            {"address": "192.0.2.10", "ms": 3.0},
+        ]
     }
 
 
