@@ -323,7 +323,7 @@ def test_a_file_that_watches_nothing_is_warned_of(configured: Configured) -> Non
         ("monitors: {a: 'http://u:pw@x/'}", "c.yaml:1:15"),
         ("monitors: {a: 'http://x/?token=abc'}", "c.yaml:1:15"),
         ("monitors: {a: {url: 'http://x/', headers: {Authorization: Bearer abc}}}", "c.yaml:1:59"),
-        ("monitors: {a: {url: 'http://x/', proxy: 'socks5://u:abc@p:1080'}}", "c.yaml:1:42"),
+        ("monitors: {a: {url: 'http://x/', proxy: 'socks5://u:abc@p:1080'}}", "c.yaml:1:41"),
         ("monitors: {a: {url: 'http://x/', headers: {cookie: a=b}}}", "c.yaml:1:52"),
         ("monitors: {a: {url: 'http://x/', body: '{\"password\": 1}'}}", "c.yaml:1:40"),
         ("monitors: {a: 'http://x/'}\nnotify: {a: {type: slack, webhook: 'https://h.example/x'}}", "c.yaml:2:36"),

@@ -43,10 +43,20 @@ def make_context(ca_file: str | None) -> Any:  # noqa: ANN401  its type is the l
         context.set_alpn_protocols(["http/1.1"])
         context.load_verify_locations(cafile=authorities)
         if ca_file is not None:
+            if not _are_authorities(ca_file):
+                return None
             context.verify_flags |= utls.VERIFY_X509_PARTIAL_CHAIN
     except Exception:  # noqa: BLE001  the standard library tells what is wrong
         return None
     return context
+
+
+def _are_authorities(ca_file: str) -> bool:
+    """Say whether all certificates in the file say that they are authorities; BoringSSL would take the others for one too."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(cafile=ca_file)
+    held = context.cert_store_stats()
+    return held["x509"] == held["x509_ca"]
 
 
 def _is_modern(cipher: str) -> bool:
