@@ -1,4 +1,4 @@
-"""The journey of one round: judge, agree, step, follow, alerts_due. All it decides is one Change, written whole.
+"""The journey of one judged round: agree, step, follow, alerts_due. All it decides is one Change, written whole.
 
 Nothing here waits: the change goes to the writer, which commits it, and the state in memory is already the new one.
 """
@@ -11,10 +11,9 @@ from laya_uptime.domain.alert import Statistics, Transition
 from laya_uptime.domain.change import Change, Memory, Remembered, Span
 from laya_uptime.domain.facts import facts_of, own_facts
 from laya_uptime.domain.incident import Closing, Followed, Incident, Severity, close, follow
-from laya_uptime.domain.judge import judge
 from laya_uptime.domain.monitor import Monitor
 from laya_uptime.domain.quorum import agree
-from laya_uptime.domain.result import Observation, Outcome, Result, Verdict
+from laya_uptime.domain.result import Outcome, Result, Verdict
 from laya_uptime.domain.routing import address, alerts_due
 from laya_uptime.domain.schedule import is_stale
 from laya_uptime.domain.status import Health, Status, fresh, lose_sight, step
@@ -74,18 +73,13 @@ class Pipeline:
             if monitor_id not in self.monitors:
                 self._let_go(monitor_id, remembered, left_at, at)
 
-    def absorb(self, monitor: Monitor, observations: Sequence[Observation], *, elapsed: timedelta) -> Round:
-        """Follow one round to whatever it implies, hand that to the writer, and return it."""
+    def absorb(self, monitor: Monitor, results: Sequence[Result], *, elapsed: timedelta) -> Round:
+        """Follow one round, one result for each region, to whatever it implies. Hand that to the writer and return it."""
         state = self.states[monitor.id]
-        verdicts = [judge(observation, monitor.rules) for observation in observations]
-        verdict = agree(verdicts, quorum=monitor.quorum)
+        verdict = agree([result.verdict for result in results], quorum=monitor.quorum)
         if verdict.outcome is not Outcome.UNKNOWN:
             self._notice_a_gap(monitor, elapsed)
         before, stored = state.health, state.incident
-        results = tuple(
-            Result(observation=observation, verdict=each)
-            for observation, each in zip(observations, verdicts, strict=True)
-        )
         decisive = next(result for result in results if result.verdict is verdict)
         at = _instant(decisive, state)
         if verdict.outcome is not Outcome.UNKNOWN:
@@ -103,7 +97,7 @@ class Pipeline:
             followed=followed,
             statistics=state.tally.statistics(consecutive_failures=state.health.consecutive_failures),
         )
-        self._record(state, before, stored, results, round_)
+        self._record(state, before, stored, tuple(results), round_)
         return round_
 
     def _notice_a_gap(self, monitor: Monitor, elapsed: timedelta) -> None:

@@ -9,7 +9,9 @@ from laya_uptime.domain.alert import Transition
 from laya_uptime.domain.change import Change, Memory
 from laya_uptime.domain.facts import own_facts
 from laya_uptime.domain.incident import SELF, Closing, Incident, Severity, close, incident_id
+from laya_uptime.domain.judge import judge
 from laya_uptime.domain.reason import Reason
+from laya_uptime.domain.result import Result
 from laya_uptime.domain.routing import DueAlert, address
 from laya_uptime.domain.status import Status
 from laya_uptime.engine.dispatcher import Dispatcher
@@ -216,7 +218,8 @@ class Service:
         try:
             fp("check.slot_claimed")
             observation = await self._prober.probe(monitor, self._checks[monitor.id], slot.due)
-            round_ = self._pipeline.absorb(monitor, [observation], elapsed=self._scheduler.elapsed)
+            result = Result(observation=observation, verdict=judge(observation, monitor.rules))
+            round_ = self._pipeline.absorb(monitor, [result], elapsed=self._scheduler.elapsed)
             suspect = round_.health.status is Status.SUSPECT
             self._listener.round_done(round_)
         except Exception as error:  # noqa: BLE001  one round that goes wrong is not the end of the service

@@ -32,7 +32,7 @@ from laya_uptime.domain.monitor import Monitor
 from laya_uptime.domain.status import Status
 from laya_uptime.engine.pipeline import Pipeline
 from laya_uptime.ports import Claimed, Write
-from laya_uptime.testing import NOON, RecordingListener, a_monitor, a_probe
+from laya_uptime.testing import NOON, RecordingListener, a_monitor, a_result
 
 HISTORIES = int(os.environ.get("LAYA_UPTIME_HISTORIES", "10000"))
 STEPS = 10  # of several rounds each
@@ -163,7 +163,7 @@ class Histories(RuleBasedStateMachine):
         self.last_commit = self.now
 
     def absorb(self, sign: str) -> None:
-        self.pipeline.absorb(self.monitor, [a_probe(sign, self.monitor, at=self.now)], elapsed=self.elapsed)
+        self.pipeline.absorb(self.monitor, [a_result(sign, self.monitor, at=self.now)], elapsed=self.elapsed)
 
     def pass_time(self, intervals: float) -> None:
         self.now += intervals * EVERY

@@ -21,7 +21,6 @@ from laya_uptime.testing import (
     TroubledStore,
     a_change,
     a_monitor,
-    a_probe,
     a_result,
 )
 
@@ -164,7 +163,9 @@ async def test_a_wedged_scheduler_is_not_forgiven_because_the_database_fails_too
 
 async def test_a_monitor_that_nobody_sees_any_more_is_unknown_within_an_interval_of_three() -> None:
     async with House().at_work() as house:
-        house.pipeline.absorb(house.monitor, [a_probe(".", at=house.clock.now())], elapsed=house.scheduler.elapsed)
+        house.pipeline.absorb(
+            house.monitor, [a_result(".", house.monitor, at=house.clock.now())], elapsed=house.scheduler.elapsed
+        )
         await house.clock.advance("179s")
         assert house.believed == "up"
 

@@ -14,7 +14,7 @@ from laya_uptime.domain.monitor import Monitor
 from laya_uptime.domain.status import Status
 from laya_uptime.engine.pipeline import Pipeline
 from laya_uptime.ports import Write
-from laya_uptime.testing import NOON, RecordingListener, a_monitor, a_probe
+from laya_uptime.testing import NOON, RecordingListener, a_monitor, a_result
 
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
@@ -74,7 +74,7 @@ class World:
         """See these one after the other, an interval apart."""
         monitor = monitor or self.monitor
         for sign in signs:
-            self.pipeline.absorb(monitor, [a_probe(sign, monitor, at=self.now)], elapsed=self.elapsed)
+            self.pipeline.absorb(monitor, [a_result(sign, monitor, at=self.now)], elapsed=self.elapsed)
             self.commit()
             self.wait(monitor.every)
 
@@ -207,7 +207,7 @@ def test_a_check_that_runs_longer_than_three_intervals_is_still_a_look() -> None
         for _ in range(10):
             world.wait(SECOND)
             world.look_out()
-        world.pipeline.absorb(world.monitor, [a_probe("h", at=began)], elapsed=world.elapsed)
+        world.pipeline.absorb(world.monitor, [a_result("h", world.monitor, at=began)], elapsed=world.elapsed)
         world.commit()
         world.wait(SECOND)
 
