@@ -15,9 +15,12 @@ from typing import Literal, Protocol, runtime_checkable
 from laya_uptime.domain.alert import Alert, Statistics
 from laya_uptime.domain.change import Attempt, Change, Memory
 from laya_uptime.domain.dns import NameServer
+from laya_uptime.domain.group import Rule
+from laya_uptime.domain.heartbeat import Rhythm
 from laya_uptime.domain.incident import Followed, Incident
 from laya_uptime.domain.monitor import Monitor
 from laya_uptime.domain.result import DnsFacts, Failure, Phases, Result, Seen, TlsFacts
+from laya_uptime.domain.secret import Secret
 from laya_uptime.domain.status import Health
 from laya_uptime.errors import LayaUptimeError
 
@@ -209,6 +212,55 @@ class Check(Protocol):
         The total deadline is kept by the check itself, because only it knows what was seen until then. The prober
         adds a small grace and cancels a check that overstays.
         """
+        ...
+
+
+@runtime_checkable
+class Unprobed(Check, Protocol):
+    """Options of a check that looks at nothing by itself, and so is watched in its own way."""
+
+    @property
+    def usual(self) -> Monitor:
+        """Return the settings that hold where the monitor itself says nothing; those under `defaults` are not for it."""
+        ...
+
+    @property
+    def unused(self) -> Mapping[str, str]:
+        """Return the keys of settings that mean nothing here, each with its remedy."""
+        ...
+
+
+@runtime_checkable
+class Listening(Check, Protocol):
+    """Options of a heartbeat: somebody else reports, and the engine keeps the time."""
+
+    @property
+    def rhythm(self) -> Rhythm:
+        """Return when a report is due."""
+        ...
+
+    @property
+    def token(self) -> Secret | None:
+        """Return what lets a report in over HTTP; None: none comes that way."""
+        ...
+
+
+@runtime_checkable
+class RollingUp(Check, Protocol):
+    """Options of a roll-up: the engine makes its verdict from what is believed of its members."""
+
+    @property
+    def members(self) -> Sequence[str]:
+        """Return the members: as they are written, and once `resolved` their ids."""
+        ...
+
+    @property
+    def rule(self) -> Rule:
+        """Return how many of them must pass."""
+        ...
+
+    def resolved(self, ids: Mapping[str, str]) -> "Check":
+        """Return the check with the id of each member. Raise KeyError for one that is not there."""
         ...
 
 

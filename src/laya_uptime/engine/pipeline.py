@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from laya_uptime.domain.alert import Statistics, Transition
 from laya_uptime.domain.change import Change, Memory, Remembered, Span
 from laya_uptime.domain.facts import facts_of, own_facts
+from laya_uptime.domain.heartbeat import Pulse
 from laya_uptime.domain.incident import Closing, Followed, Incident, Severity, close, follow
 from laya_uptime.domain.monitor import Monitor
 from laya_uptime.domain.quorum import agree
@@ -37,6 +38,7 @@ class Pipeline:
     ) -> None:
         self.monitors = {monitor.id: monitor for monitor in monitors}
         self.states: dict[str, State] = {}
+        self.believed: Callable[[str], None] = lambda _monitor_id: None  # hears of each monitor believed otherwise now
         self._channels = tuple(channels)
         self._submit = submit
         self._listener = listener
@@ -73,8 +75,13 @@ class Pipeline:
             if monitor_id not in self.monitors:
                 self._let_go(monitor_id, remembered, left_at, at)
 
-    def absorb(self, monitor: Monitor, results: Sequence[Result], *, elapsed: timedelta) -> Round:
-        """Follow one round, one result for each region, to whatever it implies. Hand that to the writer and return it."""
+    def absorb(
+        self, monitor: Monitor, results: Sequence[Result], *, elapsed: timedelta, pulse: Pulse | None = None
+    ) -> Round:
+        """Follow one round, one result for each region, to whatever it implies. Hand that to the writer and return it.
+
+        `pulse` is what a heartbeat knows from now on; it is written with the round, or not at all.
+        """
         state = self.states[monitor.id]
         verdict = agree([result.verdict for result in results], quorum=monitor.quorum)
         if verdict.outcome is not Outcome.UNKNOWN:
@@ -97,7 +104,9 @@ class Pipeline:
             followed=followed,
             statistics=state.tally.statistics(consecutive_failures=state.health.consecutive_failures),
         )
-        self._record(state, before, stored, tuple(results), round_)
+        self._record(state, before, stored, tuple(results), round_, pulse)
+        if state.health.believed is not before.believed:
+            self.believed(monitor.id)
         return round_
 
     def _notice_a_gap(self, monitor: Monitor, elapsed: timedelta) -> None:
@@ -126,7 +135,13 @@ class Pipeline:
         )
 
     def _record(
-        self, state: State, before: Health, stored: Incident | None, results: tuple[Result, ...], round_: Round
+        self,
+        state: State,
+        before: Health,
+        stored: Incident | None,
+        results: tuple[Result, ...],
+        round_: Round,
+        pulse: Pulse | None,
     ) -> None:
         monitor, followed, health = round_.monitor, round_.followed, state.health
         transition, about = followed.transition, followed.about
@@ -147,6 +162,7 @@ class Pipeline:
                 alerts=alerts,
                 # The store knows the target of a monitor from before its first status, and that may have changed.
                 target=monitor.target if seq == 0 else None,
+                pulse=pulse,
             )
         )
 
@@ -172,6 +188,7 @@ class Pipeline:
                 span=Span(outcome=Status.UNKNOWN, started=since, detail="nobody looked"),
             )
         )
+        self.believed(monitor.id)
 
     def _let_go(self, monitor_id: str, remembered: Remembered, left_at: datetime, at: datetime) -> None:
         """Believe nothing of a monitor that is gone: should it come back, what was before is no news of then."""

@@ -15,6 +15,8 @@ from laya_uptime.domain.result import Result
 from laya_uptime.domain.routing import DueAlert, address
 from laya_uptime.domain.status import Status
 from laya_uptime.engine.dispatcher import Dispatcher
+from laya_uptime.engine.groups import Groups
+from laya_uptime.engine.heartbeats import Heartbeats, within
 from laya_uptime.engine.housekeeper import Housekeeper
 from laya_uptime.engine.pipeline import Pipeline
 from laya_uptime.engine.prober import Prober
@@ -24,7 +26,7 @@ from laya_uptime.engine.supervisor import supervise
 from laya_uptime.engine.writer import Writer
 from laya_uptime.errors import StoreCorrupt, StoreError, StoreTooNew
 from laya_uptime.failpoints import fp
-from laya_uptime.ports import Channel, Clock, Listener, Reach, Store, Watchdog, Watched, Write
+from laya_uptime.ports import Channel, Clock, Listener, Reach, Store, Unprobed, Watchdog, Watched, Write
 
 DRAIN = 5.0  # seconds for what is under way when a stop is asked for
 LAST_WORDS = 1.0  # seconds more for the database to close
@@ -59,6 +61,7 @@ class Service:
     ) -> None:
         self._monitors = [each.monitor for each in watched]
         self._checks = {each.monitor.id: each.check for each in watched}
+        self._probed = [each.monitor for each in watched if not isinstance(each.check, Unprobed)]
         self._channels = tuple(channels)
         self._store = store
         self._fallback = fallback
@@ -77,6 +80,15 @@ class Service:
             listener=listener,
             local=settings.local,
         )
+        self.heartbeats = Heartbeats(
+            watched, pipeline=self._pipeline, clock=clock, listener=listener, submit=self._submit
+        )
+        self._groups = Groups(watched, pipeline=self._pipeline, clock=clock, listener=listener)
+        self._doors: dict[str, Callable[[], Awaitable[None]]] = {}
+
+    def open(self, name: str, door: Callable[[], Awaitable[None]]) -> None:
+        """Let this run beside the duties: a way in. It is the first thing to be cancelled at a stop. Before `run` only."""
+        self._doors[name] = door
 
     @property
     def states(self) -> dict[str, State]:
@@ -97,6 +109,10 @@ class Service:
         self._assemble()
         self._writer.start_at(memory.seq)
         self._pipeline.restore(memory, at=self._clock.now(), elapsed=self._scheduler.elapsed)
+        self.heartbeats.begin(
+            memory, at=self._clock.now(), elapsed=lambda: self._scheduler.elapsed, durable=self._is_durable
+        )
+        self._groups.begin(elapsed=lambda: self._scheduler.elapsed)
         if alarm is not None:
             self._raise_own(alarm)
         async with asyncio.TaskGroup() as group:
@@ -138,7 +154,7 @@ class Service:
             degraded=self._store_changed,
         )
         self._scheduler = Scheduler(
-            self._monitors,
+            self._probed,
             clock=self._clock,
             start=self._start_round,
             passed_over=lambda slot: self._listener.slot_over(slot.monitor.id, slot.due),
@@ -162,7 +178,16 @@ class Service:
             "the heartbeat": self._housekeeper.beat,
             "the look-out": self._housekeeper.look_for_blindness,
             "the pruning": self._housekeeper.prune,
+            "the heartbeats": self.heartbeats.run,
+            "the groups": self._groups.run,
+            **self._doors,
         }
+
+    async def _is_durable(self) -> bool:
+        """Return, soon, whether all that was submitted will be there after a restart."""
+        if self._writer.is_degraded:
+            return False
+        return await within(self._writer.beat()) and self._store is not self._fallback
 
     async def _guard(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         await supervise(name, run, clock=self._clock, listener=self._listener)
@@ -232,7 +257,7 @@ class Service:
         """End in order: no new checks, then checks, deliveries and commits that are under way."""
         self._watchdog.stopping()
         deadline = self._clock.monotonic() + DRAIN
-        for name in ("the scheduler", "the look-out", "the pruning", "the dispatcher"):
+        for name in (*self._doors, "the scheduler", "the look-out", "the pruning", "the heartbeats", "the dispatcher"):
             tasks[name].cancel()
         rounds = set(self._rounds)
         if rounds:
