@@ -148,6 +148,7 @@ def _run(configuration: Configuration | None, *, title: str, draws: bool) -> int
                 zone=configuration.timezone,
                 retention=configuration.retention,
                 first_look=draw if draws else None,
+                listen=configuration.listen,
             ),
             directory=directory,
             banner=[
