@@ -148,7 +148,8 @@ async def _run(plan: Plan, directory: Path, farewell: str) -> None:
             chance=random.SystemRandom().random,
         ),
     )
-    service.open("the control socket", Control(directory, service.heartbeats).run)
+    if service.heartbeats.names:
+        service.open("the control socket", Control(directory, service.heartbeats).run)
     stop = asyncio.Event()
     _stop_on_signals(stop)
     # Nothing loaded so far will be garbage; collections need not walk it for ever.

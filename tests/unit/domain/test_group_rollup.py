@@ -1,5 +1,7 @@
 """A group's verdict, from what is believed of its members."""
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +17,7 @@ BELIEFS = st.lists(st.sampled_from(SHOWN), min_size=1, max_size=12)
 RULES = st.one_of(st.builds(Rule, count=st.integers(1, 12)), st.builds(Rule, share=st.integers(1, 100)))
 
 
-def members(beliefs: list[Status]) -> list[Member]:
+def members(beliefs: Sequence[Status]) -> list[Member]:
     return [Member(name=f"m{place}", believed=each) for place, each in enumerate(beliefs)]
 
 
