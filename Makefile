@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help run test check kills lock dist clean tools
+.PHONY: help run test check kills bench lock dist clean tools
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)$$/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | while IFS='|' read -r name text; \
@@ -39,6 +39,12 @@ check: $(VENV)/.dev ## Lint, formatting, types, layers, dependencies, locks
 
 kills: $(VENV)/.dev ## Kill the monitor 220 times where it hurts most, about 5 minutes; ARGS='--seed 7' for other kills
 	@$(BIN)/python -m laya_uptime.testing.kills --trials 10 --seed 1 --jobs 8 --markdown docs/evidence/kills.md $(ARGS)
+
+# Every program there but what these share. All are run, also after one whose gates do not hold.
+BENCHMARKS = $(filter-out %/rows.py %/target.py %/whole.py,$(wildcard benchmarks/*.py))
+
+bench: $(VENV)/.dev ## Measure speed and memory, beside peers and shortened: a few minutes; fails where a gate does not hold
+	@failed=0; for file in $(BENCHMARKS); do echo "== $$file"; $(BIN)/python $$file --quick || failed=1; done; exit $$failed
 
 lock: $(VENV)/.dev ## Resolve requirements/*.txt anew from pyproject.toml; ARGS=--upgrade takes newer versions
 	$(BIN)/python scripts/lock.py $(ARGS)

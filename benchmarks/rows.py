@@ -31,15 +31,19 @@ def main(describe: str, measure: Callable[[bool], Sequence[Row]]) -> int:
     parser.add_argument("--quick", action="store_true", help="a shorter run, under a minute")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the rows as JSON")
     options = parser.parse_args()
-    rows = list(measure(options.quick))
+    return report(measure(options.quick), options.json)
+
+
+def report(rows: Sequence[Row], file: Path | None) -> int:
+    """Print the table and write it to the file, if any; return 1 when a gate fails."""
     width = max(len(row.name) for row in rows)
     for row in rows:
         value = "missing" if row.value is None else f"{row.value:,.2f}"
         verdict = {True: "holds", False: "FAILS", None: ""}[row.holds]
         print(f"{row.name:{width}}  {value:>12} {row.unit:8} {row.gate or '':>10} {verdict}")
-    if options.json:
+    if file:
         written = [asdict(row) | {"holds": row.holds} for row in rows]
-        options.json.write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
+        file.write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
     return 1 if any(row.holds is False for row in rows) else 0
 
 

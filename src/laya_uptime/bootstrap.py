@@ -20,6 +20,7 @@ from laya_uptime.adapters.console import Console
 from laya_uptime.adapters.directory import DataDirectory
 from laya_uptime.adapters.examination import Finding
 from laya_uptime.adapters.net.dialer import GuardedDialer
+from laya_uptime.adapters.shards.process import ProcessProbing
 from laya_uptime.adapters.stores.memory import MemoryStore
 from laya_uptime.adapters.stores.sqlite import FILE as SQLITE_FILE
 from laya_uptime.adapters.stores.sqlite import SqliteStore
@@ -31,7 +32,8 @@ from laya_uptime.engine.control import Control, Ping, Reply, ask
 from laya_uptime.engine.once import Look, look_once
 from laya_uptime.engine.rounds import Rounds
 from laya_uptime.engine.service import Service, Settings
-from laya_uptime.ports import Channel, Round, Watched
+from laya_uptime.engine.sharding import Shards, parts_for
+from laya_uptime.ports import Channel, Clock, Overseer, Probing, Round, Watched
 
 DATA_VARIABLE = "LAYA_UPTIME_DATA"
 REPORT_EVERY = 10  # rounds
@@ -54,6 +56,8 @@ class Plan:
     retention: timedelta = timedelta(days=90)
     reports: bool = False  # write the status report every ten rounds
     first_look: Callable[[Round], None] | None = None  # hears of the first round of each monitor
+    every_check: bool = True  # has a log line; else only one that says something else than the one before
+    shards: int = 1  # processes that look; 1: this one does so itself
     listen: tuple[str, int] | None = None  # where signals over HTTP come in, if any monitor takes them; None: nowhere
 
 
@@ -112,24 +116,26 @@ def look(
 
 
 def _line(watched: Watched, look_: Look) -> Line:
-    return Line(name=watched.monitor.name, status=status_word(look_.health, look_.result), tally=look_.tally)
+    return Line(
+        name=watched.monitor.name, status=status_word(look_.health, look_.result.verdict.reason), tally=look_.tally
+    )
 
 
 async def _run(plan: Plan, directory: Path, farewell: str) -> None:
     clock = SystemClock()
     began = clock.monotonic()
-    rounds = Rounds(len(plan.watched))
+    rounds = Rounds(len(plan.watched)) if plan.reports else None
 
     def write_report() -> None:
         lines = [
-            Line(name=each.monitor.name, status=status_word(state.health, state.last), tally=state.tally)
+            Line(name=each.monitor.name, status=status_word(state.health, state.reason), tally=state.tally)
             for each in plan.watched
             if (state := service.states.get(each.monitor.id)) is not None
         ]
         journal.write_block(report(lines, uptime=timedelta(seconds=clock.monotonic() - began)))
 
     def slot_over(due: datetime) -> None:
-        if rounds.slot_over(due) and plan.reports and rounds.over % REPORT_EVERY == 0:
+        if rounds is not None and rounds.slot_over(due) and rounds.over % REPORT_EVERY == 0:
             write_report()
 
     service = Service(
@@ -139,22 +145,21 @@ async def _run(plan: Plan, directory: Path, farewell: str) -> None:
         fallback=MemoryStore(),
         via=GuardedDialer(clock=clock, policy=plan.policy),
         clock=clock,
-        listener=Console(slot_over=slot_over, first_look=plan.first_look),
+        listener=Console(slot_over=slot_over, first_look=plan.first_look, every_check=plan.every_check),
         watchdog=SystemdWatchdog(),
         settings=Settings(
             owner=f"{os.getpid()}-{clock.now():%Y%m%dT%H%M%S}",
             retention=plan.retention,
             local=lambda at: at.astimezone(plan.zone),
             chance=random.SystemRandom().random,
+            restored=_spare_collections,
         ),
+        probing=_shards(plan, clock) if plan.shards > 1 else None,
     )
     if service.heartbeats.names:
         service.open("the control socket", Control(directory, service.heartbeats).run)
     stop = asyncio.Event()
     _stop_on_signals(stop)
-    # Nothing loaded so far will be garbage; collections need not walk it for ever.
-    gc.collect()
-    gc.freeze()
     with _listening(plan, service):
         await service.run(stop)
     write_report()
@@ -181,6 +186,33 @@ def _listening(plan: Plan, service: Service) -> Iterator[None]:
 def ping(name: str, kind: Kind, *, text: str, exit_code: int | None) -> Reply:
     """Tell the running service a signal of a job. Raise Unreachable where none runs."""
     return ask(data_directory(), Ping(monitor=name, kind=kind, text=text, exit_code=exit_code))
+
+
+def _spare_collections() -> None:
+    """Take what was loaded and restored out of all collections: it will be no garbage, and to walk it takes long."""
+    gc.collect()
+    gc.freeze()
+
+
+def shards_for(watched: Sequence[Watched]) -> int:
+    """Return how many processes should look at these on this machine."""
+    return parts_for(watched, cores=len(os.sched_getaffinity(0)))
+
+
+def _shards(plan: Plan, clock: Clock) -> Callable[[Overseer], Probing]:
+    """Return how to make the probing of several processes. Their phases count from now on, whenever each is started."""
+    anchor = clock.monotonic()
+
+    def make(overseer: Overseer) -> Probing:
+        return Shards(
+            [each for each in plan.watched if each.is_probed],
+            overseer,
+            parts=plan.shards,
+            make=lambda share: ProcessProbing(share, overseer, policy=plan.policy, clock=clock, anchor=anchor),
+            clock=clock,
+        )
+
+    return make
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:

@@ -6,6 +6,7 @@ LayaUptimeError
 ├── StoreError           the database did not take or give something
 │   ├── StoreCorrupt     the file is no sound database of ours
 │   └── StoreTooNew      written by a newer version: exit 2
+├── ProbingLost          whoever looked at monitors is gone or hangs
 ├── BlockedByPolicy      the egress policy forbids this address
 ├── DeliveryError        a channel did not accept an alert
 └── Fault (ports.py)     a connection that failed, carrying what was seen
@@ -57,6 +58,10 @@ class StoreCorrupt(StoreError):
 
 class StoreTooNew(StoreError):
     """The database was written by a newer version, so this one keeps its hands off."""
+
+
+class ProbingLost(LayaUptimeError):
+    """Whoever looked at monitors is gone or hangs: for a while nobody looks. It says nothing about any target."""
 
 
 class BlockedByPolicy(LayaUptimeError):

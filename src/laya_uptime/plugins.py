@@ -91,6 +91,18 @@ def find(group: str, name: str) -> type:
     return found
 
 
+def name_of(group: str, kind: type) -> str:
+    """Return the name under which `find` gives this class. Raise LookupError where there is none."""
+    path = f"{kind.__module__}:{kind.__qualname__}"
+    for name, built_in in _BUILT_IN[group].items():
+        if built_in == path:
+            return name
+    for point in entry_points(group=f"laya_uptime.{group}"):
+        if point.value == path:
+            return point.name
+    raise LookupError(path)
+
+
 def _offered(group: str, name: str) -> EntryPoint:
     """Return the one entry point of this name. The same one found twice on the path is still one."""
     points = {point.value: point for point in entry_points(group=f"laya_uptime.{group}", name=name)}

@@ -5,21 +5,22 @@ Every port has a contract suite in `laya_uptime.testing` that each of its adapte
 
 import socket
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, TypeGuard, runtime_checkable
 
-from laya_uptime.domain.alert import Alert, Statistics
+from laya_uptime.domain.alert import Alert
 from laya_uptime.domain.change import Attempt, Change, Memory
 from laya_uptime.domain.dns import NameServer
 from laya_uptime.domain.group import Rule
 from laya_uptime.domain.heartbeat import Rhythm
 from laya_uptime.domain.incident import Followed, Incident
+from laya_uptime.domain.load import Load
 from laya_uptime.domain.monitor import Monitor
-from laya_uptime.domain.result import DnsFacts, Failure, Phases, Result, Seen, TlsFacts
+from laya_uptime.domain.result import Attempted, DnsFacts, Failure, Phases, Result, Seen, TlsFacts
 from laya_uptime.domain.secret import Secret
 from laya_uptime.domain.status import Health
 from laya_uptime.errors import LayaUptimeError
@@ -48,6 +49,14 @@ class Fault(LayaUptimeError):
         """Carry the failure; its detail is the exception's text."""
         self.failure = failure
         super().__init__(failure.detail)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCertificate:
+    """What we show to a server that wants to know us: PEM files, the key perhaps in the certificate's own."""
+
+    certificate: str
+    key: str | None = None
 
 
 class Purpose(StrEnum):
@@ -109,6 +118,7 @@ class Trail(Protocol):
 
     addresses: tuple[str, ...]
     address: str | None
+    attempts: tuple[Attempted, ...]
     tls: TlsFacts | None
     dns: DnsFacts | None
 
@@ -122,10 +132,95 @@ class Trail(Protocol):
         ...
 
 
+# What a handler is told, by epoll's numbers.
+READABLE = 0x001
+WRITABLE = 0x004
+FAILED = 0x008
+HUNG_UP = 0x010
+CLOSED = 0x2000  # the peer will send no more
+
+Handler = Callable[[int], None]
+Alarm = Callable[[], None]
+
+
+class Poll(Protocol):
+    """Who waits for sockets and deadlines. Everything is called in the loop's thread."""
+
+    view: memoryview  # 64 KiB that whoever reads may use until it returns
+    tells_failure: bool  # False: a connection that failed is merely writable, and must be asked
+
+    def watch(self, descriptor: int, handler: Handler) -> None:
+        """Call `handler` with the events of this socket from now on. A socket that is watched gets a new handler."""
+        ...
+
+    def wait_to_write(self, descriptor: int, handler: Handler) -> None:
+        """Call `handler` when a socket that was full can be written to again."""
+        ...
+
+    def forget(self, descriptor: int) -> None:
+        """Call nobody any more, for a socket that lives on elsewhere."""
+        ...
+
+    def closing(self, descriptor: int) -> None:
+        """Call nobody any more, for a socket that is closed next."""
+        ...
+
+    def alarm(self, seconds: float, ring: Alarm) -> int:
+        """Call `ring` after so many seconds, rounded up to the next bucket. Return what `silence` needs."""
+        ...
+
+    def silence(self, alarm: int) -> None:
+        """Take an alarm back; one that has rung is no mistake."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the loop."""
+        ...
+
+
+class Dialling(Protocol):
+    """A connection on its way."""
+
+    def cancel(self) -> None:
+        """Give it up; nobody is called any more. No mistake where it is over."""
+        ...
+
+
 class Reach(Protocol):
     """How a check or a notifier of one region reaches the network: through the one guarded dialer, and no other way."""
 
     clock: Clock
+
+    @property
+    def poll(self) -> Poll:
+        """Return who waits for sockets in the running loop."""
+        ...
+
+    def dial(
+        self,
+        host: str,
+        port: int,
+        done: Callable[[socket.socket | Fault], None],
+        *,
+        purpose: Purpose,
+        explicit: bool = False,
+        resolver: NameServer | None = None,
+        version: Literal[4, 6] | None = None,
+        trail: Trail,
+    ) -> Dialling:
+        """Resolve, vet and connect as `connect` does, and call `done` once with what came of it.
+
+        The socket is non-blocking, connected, and watched by `poll` on behalf of nobody. `done` may be called before
+        this returns. `version` None: both families, whichever answers first.
+        """
+        ...
+
+    def refusal(self, host: str) -> str | None:
+        """Return why somebody else must not be asked to connect to this host for us; None: he may be.
+
+        Addresses are held against the egress policy. A name is looked up by whoever connects, so it passes here.
+        """
+        ...
 
     async def connect(
         self,
@@ -135,6 +230,7 @@ class Reach(Protocol):
         purpose: Purpose,
         explicit: bool = False,
         resolver: NameServer | None = None,
+        version: Literal[4, 6] | None = None,
         trail: Trail | None = None,
     ) -> Connection:
         """Resolve, vet and connect.
@@ -143,6 +239,23 @@ class Reach(Protocol):
         up. `explicit` says that a person wrote this very host into the configuration; notifications reach private and
         loopback addresses only then. Raise `Fault` (with reason, detail and partial evidence) when there is no connection to be
         had. The caller sets the deadline, and gives a `trail` where it wants to know how far things got by then.
+        """
+        ...
+
+    async def vet(
+        self,
+        host: str,
+        *,
+        purpose: Purpose,
+        explicit: bool = False,
+        resolver: NameServer | None = None,
+        version: Literal[4, 6] | None = None,
+        trail: Trail | None = None,
+    ) -> tuple[str, ...]:
+        """Resolve and vet, and return the addresses that there is a route to, in the order in which to try them.
+
+        For what cannot go through `connect`, as QUIC cannot; whoever asks sends nothing to any other address. The
+        options are those of `connect`, and `Fault` is raised as there, also where nothing can be reached.
         """
         ...
 
@@ -180,12 +293,18 @@ class Reach(Protocol):
         insecure: bool = False,
         speaks_http: bool = True,
         admits_weak: bool = False,
+        client: ClientCertificate | None = None,
     ) -> ssl.SSLContext:
         """Return the shared TLS context with these options.
 
         `speaks_http` offers http/1.1 to the server; `admits_weak` lets weak keys and signatures pass, for a check that
-        judges them itself. Raise OSError where the file of authorities is of no use.
+        judges them itself; `insecure` verifies nothing. Raise OSError, whose text is a plain cause, where a file is of
+        no use.
         """
+        ...
+
+    def fast_context(self, *, ca_file: str | None = None) -> object | None:
+        """Return a context of the TLS library that is fast but has not the last word; None: there is none here."""
         ...
 
 
@@ -215,6 +334,34 @@ class Check(Protocol):
         ...
 
 
+class Looking(Protocol):
+    """A look under way."""
+
+    def cancel(self) -> None:
+        """Drop it at once; nobody is told any more. No mistake where it is over."""
+        ...
+
+
+class Prepared(Protocol):
+    """A check made ready for one way out, so that a look costs no more than what it looks at."""
+
+    def begin(self, timeout: timedelta, done: Callable[[Seen], None]) -> Looking:
+        """Look once, as `Check.probe` does, and call `done` once with what was seen, perhaps before this returns.
+
+        Nothing is raised, by this or by what goes on afterwards. The total deadline is kept here.
+        """
+        ...
+
+
+@runtime_checkable
+class Preparable(Protocol):
+    """A check that offers the callback form beside `probe`: no task is made for it. The prober uses it where it is there."""
+
+    def prepare(self, via: Reach) -> Prepared:
+        """Return the check made ready. Kept as long as the monitor is watched."""
+        ...
+
+
 @runtime_checkable
 class Unprobed(Check, Protocol):
     """Options of a check that looks at nothing by itself, and so is watched in its own way."""
@@ -230,8 +377,13 @@ class Unprobed(Check, Protocol):
         ...
 
 
+def is_unprobed(check: Check) -> TypeGuard[Unprobed]:
+    """Say whether a check looks at nothing by itself. Cheap, so that it can be asked of every one of many monitors."""
+    return hasattr(type(check), "unused") and isinstance(check, Unprobed)
+
+
 @runtime_checkable
-class Listening(Check, Protocol):
+class Listening(Unprobed, Protocol):
     """Options of a heartbeat: somebody else reports, and the engine keeps the time."""
 
     @property
@@ -246,7 +398,7 @@ class Listening(Check, Protocol):
 
 
 @runtime_checkable
-class RollingUp(Check, Protocol):
+class RollingUp(Unprobed, Protocol):
     """Options of a roll-up: the engine makes its verdict from what is believed of its members."""
 
     @property
@@ -271,6 +423,11 @@ class Watched:
     monitor: Monitor
     check: Check
     position: str = ""
+
+    @property
+    def is_probed(self) -> bool:
+        """Say whether somebody must look; else the service hears of it in another way."""
+        return not is_unprobed(self.check)
 
 
 class Notifier(Protocol):
@@ -303,6 +460,71 @@ class Claimed:
     alert: Alert
     attempts: int  # made so far, without this one
     expires_at: datetime
+
+
+class Overseer(Protocol):
+    """Who is handed what probing saw. Called in the loop; it must not block or raise."""
+
+    def seen(self, result: Result) -> None:
+        """Take what one slot saw, judged. That ends the slot."""
+        ...
+
+    def slot_over(self, monitor_id: str, due: datetime) -> None:
+        """Take note that a slot ended and nothing was seen: it was passed over or cancelled."""
+        ...
+
+    def trouble(self, text: str) -> None:
+        """Take one sentence about something of our own that does not work."""
+        ...
+
+    def relief(self, text: str) -> None:
+        """Take one sentence about something of our own that works again."""
+        ...
+
+
+class Probing(Protocol):
+    """Looks at monitors whenever each is due, judges what it sees, hands that to its overseer and keeps nothing.
+
+    It may do so in this loop or in other processes. A time in which it did not look leaves no results, so the status
+    becomes unknown by itself; it never tells of a target what is true of itself.
+    """
+
+    @property
+    def load(self) -> Load:
+        """Return the counts. They may be a second old."""
+        ...
+
+    def is_turning(self, *, within: timedelta) -> bool:
+        """Say whether slots have been looked at within this time, or that they are not has been told as trouble."""
+        ...
+
+    async def run(self) -> None:
+        """Look for ever, and return once settled. Raise ProbingLost where that is no longer possible; run it again then."""
+        ...
+
+    def sooner(self, monitor_id: str) -> None:
+        """Look again sooner than the interval says: what was seen last was news, and one look is not enough."""
+        ...
+
+    def put(self, watched: "Watched") -> None:
+        """Look at this monitor from now on, at once and then on its phase; in place of the one that had its id."""
+        ...
+
+    def remove(self, monitor_id: str) -> None:
+        """Look at it no more. What a check under way sees is thrown away."""
+        ...
+
+    def pause(self, monitor_id: str) -> None:
+        """Begin no more checks of it until `resume`."""
+        ...
+
+    def resume(self, monitor_id: str) -> None:
+        """Look at it again, as soon as that delays nothing, and then on its old phase."""
+        ...
+
+    async def settle(self, seconds: float) -> None:
+        """Begin no more checks, wait so long for those under way and hand over what they saw; cancel the rest."""
+        ...
 
 
 Write = Change | Attempt
@@ -364,7 +586,6 @@ class Round:
     result: Result
     health: Health
     followed: Followed
-    statistics: Statistics
 
 
 class Listener(Protocol):

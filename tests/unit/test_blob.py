@@ -205,3 +205,19 @@ def test_a_duration_that_does_not_fit_is_cut_to_what_does(elapsed: timedelta) ->
 def test_ids_that_do_not_fit_are_an_error_of_the_caller() -> None:
     with pytest.raises(struct.error):
         pack([(-1, 1, a_result())])
+
+
+@pytest.mark.parametrize("sign", [".", "x", "u", "d", "?"])
+def test_a_result_that_was_reduced_to_its_measures_is_stored_alike(sign: str) -> None:
+    result = a_result(sign)
+
+    assert pack([(1, 1, result.measured())]) == pack([(1, 1, result)])
+
+
+@given(st.timedeltas(), st.datetimes(timezones=st.just(UTC)))
+def test_instants_and_durations_are_rounded_down_exactly(took: timedelta, at: datetime) -> None:
+    result = a_result(at=at, elapsed=took)
+
+    assert to_ms(at) == (at - EPOCH) // timedelta(milliseconds=1)
+    (record,) = unpack(pack([(1, 1, result)]))
+    assert record.latency == min(max(took // TENTH, 0), 0xFFFFFFFE) * TENTH

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from laya_uptime.adapters.console import Console
-from laya_uptime.domain.alert import Statistics, Transition
+from laya_uptime.domain.alert import Transition
 from laya_uptime.domain.incident import Followed, Incident
 from laya_uptime.domain.judge import judge
 from laya_uptime.domain.monitor import HealthMode, Monitor, Rules
@@ -81,7 +81,6 @@ def a_round(
         result=result,
         health=replace(fresh(NOON), status=status, streak=failures, believed=status),
         followed=Followed(transition=transition, closed=closed, current=None if closed else an_incident()),
-        statistics=Statistics(),
     )
 
 
@@ -348,3 +347,36 @@ def test_a_face_may_count_slots_and_hear_of_first_looks(said: Said) -> None:
 
     assert slots == [NOON]
     assert first == ["ai-service"]
+
+
+def test_where_changes_alone_are_told_a_line_says_what_the_last_one_did_not(said: Said) -> None:
+    console = Console(every_check=False)
+    other = a_monitor("gibbon", name="Gibbon", rules=AI_SERVICE.rules)
+
+    for number, word in enumerate(["healthy", "healthy", "ok", "ok", "healthy"]):
+        console.round_done(a_round(seen(answer(200, word), elapsed=(40 + number) * MS)))
+    console.round_done(a_round(seen(answer(200, "healthy"), monitor=other), monitor=other))
+
+    assert [line for _, line in said] == [
+        "✓ AI Service: healthy (200) - 40ms",
+        "✓ AI Service: ok (200) - 42ms",
+        "✓ AI Service: healthy (200) - 44ms",
+        "✓ Gibbon: healthy (200) - 42ms",
+    ]
+
+
+def test_where_changes_alone_are_told_alerts_are_told_all_the_same(said: Said) -> None:
+    console = Console(every_check=False)
+    refused = seen(Failure(Reason.REFUSED, "Connection refused"))
+
+    console.round_done(a_round(refused, Transition.DOWN, failures=1))
+    console.round_done(a_round(refused, failures=2))
+    console.round_done(a_round(refused, Transition.REMINDER, failures=5))
+    console.round_done(a_round(seen(Failure(Reason.RESET, "Connection reset")), failures=6))
+
+    assert [line for _, line in said] == [
+        "✗ AI Service: Connection failed - Connection refused",
+        "🚨 AI Service: ALERT - 1 consecutive failures",
+        "🚨 AI Service: ALERT - 5 consecutive failures",
+        "✗ AI Service: Connection failed - Connection reset",
+    ]

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from laya_uptime.domain.alert import Alert, Transition
 from laya_uptime.domain.incident import Incident
@@ -30,6 +31,15 @@ _ANY_SIGN = "📡"
 _MS = timedelta(milliseconds=1)
 
 
+_Look = tuple[Outcome, str, Reason | None]
+
+
+@lru_cache(maxsize=1024)
+def _look(outcome: Outcome, label: str, reason: Reason | None) -> _Look:
+    """Return what a line says of a check; the same one for the many monitors of which the same is to be said."""
+    return outcome, label, reason
+
+
 class Console:
     """`ports.Listener` that writes log lines."""
 
@@ -38,10 +48,14 @@ class Console:
         *,
         slot_over: Callable[[datetime], None] = lambda _due: None,
         first_look: Callable[[Round], None] | None = None,
+        every_check: bool = True,
     ) -> None:
+        """Write a line for every check, or only for one whose outcome, label or reason is not that of its last line."""
         self._slot_over = slot_over
         self._first_look = first_look
         self._looked_at: set[str] = set()
+        self._every_check = every_check
+        self._said: dict[str, _Look] = {}  # per monitor, what its last line said; empty where every check has one
         self._log = logging.getLogger(NAME)
         self._explained: dict[str, str] = {}  # per monitor, the cause that was written out last
 
@@ -52,12 +66,17 @@ class Console:
 
     def round_done(self, round_: Round) -> None:
         """Write the check's own line, its cause where the line has no room for it, and what was decided."""
-        name = round_.monitor.name
-        self._check(round_.monitor, round_.result)
+        if self._every_check or self._is_change(round_):
+            self._check(round_.monitor, round_.result)
         if self._first_look is not None and round_.monitor.id not in self._looked_at:
             self._looked_at.add(round_.monitor.id)
             self._first_look(round_)
-        match round_.followed.transition:
+        if round_.followed.transition is not None:
+            self._transition(round_, round_.followed.transition)
+
+    def _transition(self, round_: Round, transition: Transition) -> None:
+        name = round_.monitor.name
+        match transition:
             case Transition.DOWN | Transition.REMINDER:
                 self._log.error("🚨 %s: ALERT - %d consecutive failures", name, round_.health.consecutive_failures)
             case Transition.RECOVERED if round_.followed.closed is not None:
@@ -66,8 +85,16 @@ class Console:
                 self._log.info("🔄 %s: RECOVERED after %d failures (downtime: %s)", name, ended.failures, downtime)
                 if ended.unseen:
                     self._log.info("   %s: nobody looked for %s of it", name, clock_text(ended.unseen))
-            case Transition.RECOVERED | Transition.DEGRADED | Transition.HEALTHY | Transition.UNDELIVERED | None:
+            case Transition.RECOVERED | Transition.DEGRADED | Transition.HEALTHY | Transition.UNDELIVERED:
                 pass
+
+    def _is_change(self, round_: Round) -> bool:
+        verdict, monitor_id = round_.result.verdict, round_.monitor.id
+        look = _look(verdict.outcome, verdict.label, verdict.reason)
+        if self._said.get(monitor_id) == look:
+            return False
+        self._said[monitor_id] = look
+        return True
 
     def looked(self, monitor: Monitor, result: Result) -> None:
         """Write the line of a check outside any service."""
@@ -103,9 +130,13 @@ class Console:
     def _check(self, monitor: Monitor, result: Result) -> None:
         """Write the check's line, and once the cause where the format of that line leaves it out."""
         level, line = check_line(monitor, result)
-        self._log.log(level, "%s", line)
-        cause = one_line(result.verdict.detail)
-        unsaid = "" if result.verdict.outcome is Outcome.UP or cause in line else cause
+        # Made here, because `log` would walk up the stack for the place that it was called from, and nobody asks.
+        if self._log.isEnabledFor(level):
+            self._log.handle(self._log.makeRecord(NAME, level, "", 0, line, (), None))
+        unsaid = ""
+        if result.verdict.outcome is not Outcome.UP:
+            cause = one_line(result.verdict.detail)
+            unsaid = "" if cause in line else cause
         if unsaid == self._explained.get(monitor.id, ""):
             return
         self._explained[monitor.id] = unsaid
@@ -119,7 +150,6 @@ def check_line(monitor: Monitor, result: Result) -> tuple[int, str]:
     code = observation.evidence.status
     shown = f" ({code})" if code is not None else ""
     took = f"{round(observation.elapsed / _MS)}ms"
-    shown = f" ({code})" if code is not None else ""
     match verdict.outcome:
         case Outcome.UP:
             return logging.INFO, f"✓ {name}: {verdict.label}{shown} - {took}"

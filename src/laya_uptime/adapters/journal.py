@@ -30,6 +30,17 @@ _PLAIN = "plain"
 class _Formatter(logging.Formatter):
     """SEED's format. A line break inside a line never starts a second event; reports are written as they stand."""
 
+    def __init__(self, fmt: str, datefmt: str) -> None:
+        super().__init__(fmt, datefmt)
+        self._latest = (-1, "")  # a second, and that in words, which all its lines share
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802  logging's name
+        second, shown = self._latest
+        if second != int(record.created):
+            shown = super().formatTime(record, datefmt)
+            self._latest = (int(record.created), shown)  # in one piece: several threads may come here at once
+        return shown
+
     def format(self, record: logging.LogRecord) -> str:
         if getattr(record, _PLAIN, False):
             return record.getMessage()

@@ -23,6 +23,7 @@ def check(
     prefer: Annotated[list[str] | None, Parameter(negative=())] = None,
     health: str = "auto",
     timeout: str = "10s",
+    http_version: str | None = None,
     as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> int:
     """Check a URL once: phases as bars, certificate, assertions, health components. Exit 1 when it is down.
@@ -39,11 +40,15 @@ def check(
         Whether the body must be a health document: required, auto or off.
     timeout
         For the whole check, e.g. 500ms or 10s.
+    http_version
+        What to speak with a web server: 1.1, 2 or 3. By default 1.1.
     as_json
         Print one JSON object.
 
     """
     settings: dict[str, object] = {"health": health, "timeout": timeout}
+    if http_version is not None:
+        settings["http_version"] = http_version
     if expect:
         settings["expect"] = [_as_written(text) for text in expect]
     if prefer:

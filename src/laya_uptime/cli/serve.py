@@ -21,6 +21,7 @@ from laya_uptime.errors import ConfigError, Problem
 from laya_uptime.ports import Round
 
 _LONGEST_NAME = 80
+_MOST_SHARDS = 64
 
 _NOTHING = Problem(
     "configuration",
@@ -32,21 +33,29 @@ _NOTHING = Problem(
 def serve(
     *,
     config: Annotated[str | None, Parameter(name=["--config", "-c"])] = None,
+    shards: str = "1",
 ) -> int:
     """Watch what a configuration file lists, until stopped.
+
+    Up to 100 monitors every check has a log line, above that only one that says something else than the one before;
+    log.checks in the file sets it.
 
     Parameters
     ----------
     config
         The file. Else LAYA_UPTIME_CONFIG, ./laya-uptime.yaml, the user's and the system's configuration directory.
+    shards
+        Processes that look at the monitors: a number, or auto for one per core where there is enough to do. 1: none
+        beside this one.
 
     """
-    return _run(_read(config, needed=True), title="laya-uptime serves", draws=False)
+    return _run(_read(config, needed=True), title="laya-uptime serves", shards=shards, draws=False)
 
 
 def up(
     *urls: str,
     config: Annotated[str | None, Parameter(name=["--config", "-c"])] = None,
+    shards: str = "1",
 ) -> int:
     """Watch these URLs, and what the configuration file lists, in the foreground. The URLs are not remembered.
 
@@ -56,12 +65,15 @@ def up(
         What to watch, e.g. https://example.org/health.
     config
         The file. Else LAYA_UPTIME_CONFIG, ./laya-uptime.yaml, the user's and the system's configuration directory.
+    shards
+        Processes that look at the monitors: a number, or auto for one per core where there is enough to do. 1: none
+        beside this one.
 
     """
     configuration = _read(config, needed=not urls)
     if urls:
         configuration = _with_urls(configuration, urls)
-    return _run(configuration, title="laya-uptime is up", draws=True)
+    return _run(configuration, title="laya-uptime is up", shards=shards, draws=True)
 
 
 def of_urls(urls: Sequence[str], **settings: object) -> Configuration:
@@ -125,9 +137,20 @@ def _read(config: str | None, *, needed: bool) -> Configuration | None:
     return load(path, environ=os.environ)
 
 
-def _run(configuration: Configuration | None, *, title: str, draws: bool) -> int:
+def _processes(shards: str, configuration: Configuration) -> int:
+    """Return how many processes shall look. Raise ConfigError where the flag says no number of them."""
+    if shards == "auto":
+        return bootstrap.shards_for(configuration.monitors)
+    if shards.isascii() and shards.isdigit() and 1 <= int(shards[:4]) <= _MOST_SHARDS:
+        return int(shards)
+    what = f"{cut(one_line(shards), _LONGEST_NAME)!r} is no number of processes from 1 to {_MOST_SHARDS}"
+    raise ConfigError([Problem("--shards", what, "Leave it out, or write --shards auto.")])
+
+
+def _run(configuration: Configuration | None, *, title: str, shards: str, draws: bool) -> int:
     if configuration is None:
         raise ConfigError([_NOTHING])
+    processes = _processes(shards, configuration)
     for warning in configuration.warnings:
         complain(f"warning: {warning}")
     log = configuration.log
@@ -148,6 +171,8 @@ def _run(configuration: Configuration | None, *, title: str, draws: bool) -> int
                 zone=configuration.timezone,
                 retention=configuration.retention,
                 first_look=draw if draws else None,
+                every_check=configuration.logs_every_check,
+                shards=processes,
                 listen=configuration.listen,
             ),
             directory=directory,
@@ -155,6 +180,8 @@ def _run(configuration: Configuration | None, *, title: str, draws: bool) -> int
                 f"{title}: {count(len(configuration.monitors), 'monitor')} from {configuration.source}",
                 f"Alerts go to: {', '.join(channel.id for channel in configuration.channels) or 'nobody yet'}",
                 f"Data: {directory}, log: {file or 'console only'}",
+                f"Checks: a line for {'each' if configuration.logs_every_check else 'each that differs from the last'}",
+                *([f"Probe processes: {processes}"] if processes > 1 else []),
             ],
             farewell="laya-uptime stopped",
         )

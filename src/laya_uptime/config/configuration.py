@@ -9,6 +9,8 @@ from laya_uptime.domain.egress import EgressPolicy
 from laya_uptime.errors import Problem
 from laya_uptime.ports import Channel, Watched
 
+MOST_LOGGED = 100  # monitors whose checks all have a log line, if nobody says otherwise
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogSettings:
@@ -18,6 +20,7 @@ class LogSettings:
     format: Literal["text", "json"] = "text"
     max_size: int = 10_000_000  # bytes at which the file rotates
     keep: int = 5  # full files that are kept
+    checks: Literal["every", "changes"] | None = None  # which checks have a line; None: as suits their number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,3 +37,10 @@ class Configuration:
     retention: timedelta = timedelta(days=90)  # of single results
     listen: tuple[str, int] = ("127.0.0.1", 8484)
     warnings: tuple[Problem, ...] = ()
+
+    @property
+    def logs_every_check(self) -> bool:
+        """Say whether each check has a log line: as the file says, else as long as somebody could read them."""
+        if self.log.checks is None:
+            return len(self.monitors) <= MOST_LOGGED
+        return self.log.checks == "every"

@@ -15,7 +15,7 @@ import msgspec
 from laya_uptime.config import explain, leaves
 from laya_uptime.config.annotations import Annotation, arms, bare, entry_of, item_of, may_be_nothing, takes_text, wanted
 from laya_uptime.config.findings import Findings
-from laya_uptime.config.parts import fields_of
+from laya_uptime.config.parts import fields_of, required_keys
 from laya_uptime.config.quantities import Unfit
 from laya_uptime.config.tree import Mapping, Node, Position, Scalar, Sequence
 from laya_uptime.domain.payload import Payload
@@ -62,11 +62,11 @@ class Decoder:
             elif key not in also:
                 refused = True
                 self._findings.problem(entry.key_at, *explain.unknown_key(key, path, [*fields, *also]))
-        for key, field in fields.items():
-            if field.required and key not in mapping.entries:
+        for key in required_keys(kind):
+            if key not in mapping.entries:
                 refused = True
                 self._findings.problem(
-                    mapping.at, f"{path or 'the file'} needs {key!r}", f"Write {key}: with {wanted(field.type)}."
+                    mapping.at, f"{path or 'the file'} needs {key!r}", f"Write {key}: with {wanted(fields[key].type)}."
                 )
         if refused:
             raise Refused

@@ -1,7 +1,9 @@
 """Settings from several places: a monitor's own, its group's, the file's defaults. The most particular one counts."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from functools import lru_cache
 from typing import TypeVar
 
 from msgspec import UNSET, UnsetType
@@ -11,7 +13,8 @@ from laya_uptime.config.findings import Findings
 from laya_uptime.config.quantities import written
 from laya_uptime.config.schema import Settings
 from laya_uptime.config.tree import Mapping
-from laya_uptime.domain.monitor import Monitor, Patience, Rules
+from laya_uptime.domain.assertion import Assertion
+from laya_uptime.domain.monitor import HealthMode, Monitor, Patience, Rules
 
 T = TypeVar("T")
 
@@ -44,20 +47,20 @@ def settle(
         id=id_,
         name=name,
         target=target,
-        every=_first((one.every for one in said), usual.every),
-        timeout=_first((one.timeout for one in said), usual.timeout),
-        patience=Patience(
-            failures=_first((one.confirm for one in said), patience.failures),
-            passes=_first((one.recover for one in said), patience.passes),
+        every=_first([one.every for one in said], usual.every),
+        timeout=_first([one.timeout for one in said], usual.timeout),
+        patience=_patience(
+            _first([one.confirm for one in said], patience.failures),
+            _first([one.recover for one in said], patience.passes),
         ),
-        rules=Rules(
-            expect=_first((one.expect for one in said), rules.expect),
-            prefer=_first((one.prefer for one in said), rules.prefer),
-            health=_first((one.health for one in said), rules.health),
-            cert_warning=_first((one.cert_warning for one in said), rules.cert_warning),
-            health_in_path=health_in_path,
+        rules=_rules(
+            _first([one.expect for one in said], rules.expect),
+            _first([one.prefer for one in said], rules.prefer),
+            _first([one.health for one in said], rules.health),
+            _first([one.cert_warning for one in said], rules.cert_warning),
+            health_in_path,
         ),
-        remind_every=_first((one.remind for one in said), usual.remind_every),
+        remind_every=_first([one.remind for one in said], usual.remind_every),
         group=group,
     )
 
@@ -65,6 +68,25 @@ def settle(
 def reminders_only(layer: Layer) -> Layer:
     """Return the layer with nothing in it but `remind`: all else there is meant for monitors that look at something."""
     return Layer(Settings(remind=layer.settings.remind), layer.node, layer.path)
+
+
+# Among many monitors, most have the same of these; they share them.
+
+
+@lru_cache(maxsize=1024)
+def _patience(failures: int, passes: int) -> Patience:
+    return Patience(failures=failures, passes=passes)
+
+
+@lru_cache(maxsize=1024)
+def _rules(
+    expect: tuple[Assertion, ...],
+    prefer: tuple[Assertion, ...],
+    health: HealthMode,
+    cert_warning: timedelta,
+    health_in_path: bool,  # noqa: FBT001  the cache takes no keywords as cheaply
+) -> Rules:
+    return Rules(expect=expect, prefer=prefer, health=health, cert_warning=cert_warning, health_in_path=health_in_path)
 
 
 def compare_times(layers: Sequence[Layer], findings: Findings) -> None:
@@ -93,5 +115,8 @@ def compare_times(layers: Sequence[Layer], findings: Findings) -> None:
     )
 
 
-def _first(values: Iterable[T | UnsetType], usual: T) -> T:
-    return next((value for value in values if not isinstance(value, UnsetType)), usual)
+def _first(values: Sequence[T | UnsetType], usual: T) -> T:
+    for value in values:
+        if not isinstance(value, UnsetType):
+            return value
+    return usual

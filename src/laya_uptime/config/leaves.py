@@ -8,6 +8,7 @@ import re
 import zoneinfo
 from collections.abc import Callable
 from datetime import timedelta
+from functools import lru_cache
 
 from laya_uptime.config import explain
 from laya_uptime.config.annotations import Annotation, bare, metas, wanted, words_of
@@ -32,7 +33,7 @@ def read(scalar: Scalar, kind: Annotation) -> object:
         if isinstance(mark, Bytes | Span):
             if scalar.value is None or isinstance(scalar.value, bool):
                 raise mismatch(scalar, kind)
-            return mark.read(scalar.value, _shown(scalar))
+            return _quantity(mark, scalar.value, type(scalar.value).__name__, _shown(scalar))
     if inner in _READERS:
         return _READERS[inner](scalar)
     if inner not in {str, int, float, bool, object}:
@@ -79,6 +80,12 @@ def _word(scalar: Scalar, kind: Annotation) -> object:
     raise Unfit(unfit.what, f"Did you mean {close!r}?" if close else unfit.remedy)
 
 
+@lru_cache(maxsize=1024)
+def _quantity(mark: Bytes | Span, value: Plain, _: str, shown: str) -> object:
+    """Return the duration or the size; the same one where many monitors say the same. 1 and 1.0 are not the same."""
+    return mark.read(value, shown)
+
+
 def _duration(scalar: Scalar) -> timedelta:
     return _ANY_SPAN.read(scalar.value, _shown(scalar))
 
@@ -107,12 +114,18 @@ def _assertion(scalar: Scalar) -> Assertion:
             "It would change the expression around it; write such a value in the expression itself.",
         )
     try:
-        return parse(scalar.value)
+        return _parsed(scalar.value)
     except ExpressionError as error:
         if scalar.filled and scalar.shown != scalar.value:
             what = f"the expression from {explain.quoted(scalar.shown or '')} cannot be used"
             raise Unfit(what, "Write the expression without ${...} to see what is wrong with it.") from error
         raise Unfit(error.what, error.remedy, offset=error.column - 1) from error
+
+
+@lru_cache(maxsize=1024)
+def _parsed(text: str) -> Assertion:
+    """Return the assertion; the same one where many monitors expect the same."""
+    return parse(text)
 
 
 def _zone(scalar: Scalar) -> zoneinfo.ZoneInfo:

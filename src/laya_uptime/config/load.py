@@ -1,13 +1,17 @@
 """Read a configuration file: all of it loads, or none of it and every mistake is told at once."""
 
+import contextlib
+import gc
 import ipaddress
 import os
 import stat
+from collections.abc import Iterator
 from collections.abc import Mapping as Environ
 from pathlib import Path
 
 import msgspec
 import platformdirs
+from msgspec import UNSET
 
 from laya_uptime.config import explain, overrides, secrets, yaml
 from laya_uptime.config.channels import Channels
@@ -57,12 +61,26 @@ def load(path: str | os.PathLike[str], *, environ: Environ[str, str]) -> Configu
         )
         raise findings.error() from error
     readable_by_all = os.name == "posix" and stat.S_ISREG(mode) and bool(mode & stat.S_IROTH)
-    return _Reading(source, environ, findings, readable_by_all=readable_by_all).of(data)
+    with _no_collections():
+        return _Reading(source, environ, findings, readable_by_all=readable_by_all).of(data)
 
 
 def decode(text: str | bytes, *, source: str, environ: Environ[str, str]) -> Configuration:
     """Return what the text of a file asks for. Raise ConfigError with every problem; `source` names it in positions."""
-    return _Reading(source, environ, Findings(), readable_by_all=False).of(text)
+    with _no_collections():
+        return _Reading(source, environ, Findings(), readable_by_all=False).of(text)
+
+
+@contextlib.contextmanager
+def _no_collections() -> Iterator[None]:
+    """Look for no garbage meanwhile: there is none, and every look at a hundred thousand monitors takes long."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 class _Reading:
@@ -90,9 +108,10 @@ class _Reading:
         sections = self._sections(root)
         egress = self._egress(root)
         listen = self._listen(root, sections)
+        self._warn_of_the_monitors(root)
         monitors = tuple(self._monitors(root, sections).read(self._free(root, "monitors")))
         channels = tuple(Channels(self._decoder, self._findings, self._environ).read(self._free(root, "notify")))
-        self._warn_of_the_file(root)
+        self._warn_of_the_file()
         self._findings.raise_problems()
         log = sections.log
         return Configuration(
@@ -102,7 +121,13 @@ class _Reading:
             monitors=monitors,
             channels=channels,
             egress=egress,
-            log=LogSettings(file=log.file, format=log.format, max_size=log.max_size, keep=log.keep),
+            log=LogSettings(
+                file=log.file,
+                format=log.format,
+                max_size=log.max_size,
+                keep=log.keep,
+                checks=None if log.checks is UNSET else log.checks,
+            ),
             retention=sections.store.retention.results,
             listen=listen,
             warnings=self._findings.warnings(),
@@ -189,11 +214,13 @@ class _Reading:
             )
             return _address(Server().listen)
 
-    def _warn_of_the_file(self, root: Mapping) -> None:
+    def _warn_of_the_monitors(self, root: Mapping) -> None:
         if not self._free(root, "monitors").entries:
             self._findings.warning(
                 root.where("monitors"), "nothing is watched yet", "Write a name and a URL under monitors:."
             )
+
+    def _warn_of_the_file(self) -> None:
         if self._readable_by_all and self._decoder.literal_secrets:
             self._findings.warning(
                 Position(self._source),

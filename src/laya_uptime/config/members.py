@@ -1,9 +1,13 @@
 """The members of roll-ups: each is a monitor of the same file, and no group is part of itself."""
 
+from collections.abc import Sequence
+from functools import cached_property
+
 from laya_uptime.config import explain
 from laya_uptime.config.findings import Findings
 from laya_uptime.config.names import slug
-from laya_uptime.config.tree import Mapping, Node, Position, Sequence
+from laya_uptime.config.tree import Mapping, Node, Position
+from laya_uptime.config.tree import Sequence as Items
 from laya_uptime.domain.group import in_order
 from laya_uptime.ports import Check, RollingUp
 
@@ -11,14 +15,18 @@ from laya_uptime.ports import Check, RollingUp
 class Members:
     """Who is part of what. A group may name a monitor that is written below it."""
 
-    def __init__(self, section: Mapping, findings: Findings) -> None:
-        """Take the section with all monitors, those with a mistake too: of these, that is all there is to say."""
-        self._ids = {key: slug(key) for key in section.entries}
-        self._ids |= {id_: id_ for id_ in self._ids.values()}
-        self._names = list(section.entries)
+    def __init__(self, names: Sequence[str], findings: Findings) -> None:
+        """Take the names of all monitors, of those with a mistake too: of these, that is all there is to say."""
+        self._names = names
         self._findings = findings
         self._found: dict[str, dict[str, Position]] = {}
         self._paths: dict[str, str] = {}
+
+    @cached_property
+    def _ids(self) -> dict[str, str]:
+        """The id of each monitor, by its name and by itself. Not before a group asks: a file may have many monitors."""
+        ids = {name: slug(name) for name in self._names}
+        return ids | {id_: id_ for id_ in ids.values()}
 
     def resolve(self, id_: str, check: RollingUp, node: Mapping, path: str) -> Check | None:
         """Return the group with the ids of its members; None, after reporting it, where one of them is not there."""
@@ -69,6 +77,6 @@ class Members:
 
 
 def _places(node: Node | None, count: int, otherwise: Position) -> list[Position]:
-    if isinstance(node, Sequence) and len(node.items) == count:
+    if isinstance(node, Items) and len(node.items) == count:
         return [item.at for item in node.items]
     return [otherwise if node is None else node.at] * count

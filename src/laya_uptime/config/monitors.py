@@ -20,13 +20,13 @@ from laya_uptime.config.findings import Findings
 from laya_uptime.config.layers import Layer, compare_times, reminders_only, settle
 from laya_uptime.config.members import Members
 from laya_uptime.config.names import Names
-from laya_uptime.config.parts import option_keys, part_class
+from laya_uptime.config.parts import fields_of, option_keys, part_class
 from laya_uptime.config.schema import MonitorKeys
 from laya_uptime.config.tree import Entry, Mapping, Node, Scalar
 from laya_uptime.domain.health import path_names_health
 from laya_uptime.domain.monitor import Monitor
 from laya_uptime.domain.urls import redact
-from laya_uptime.ports import Check, Listening, Placed, RollingUp, Unprobed, Watched
+from laya_uptime.ports import Check, Listening, Placed, RollingUp, Unprobed, Watched, is_unprobed
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _USUAL = Monitor(id="", name="", target="")
@@ -58,11 +58,16 @@ class Monitors:
         self._directory = directory
 
     def read(self, section: Mapping) -> Iterator[Watched]:
-        """Yield the monitors that can be used, in the order in which they are written."""
+        """Yield the monitors that can be used, in the order in which they are written.
+
+        The section is emptied on the way, so that many monitors need no room beside the tree that they are made from.
+        """
         names = Names("monitors", self._findings)
-        members = Members(section, self._findings)
+        written = list(section.entries)
+        members = Members(written, self._findings)
         tokens: dict[str, str] = {}
-        for key, entry in section.entries.items():
+        for key in written:
+            entry = section.entries.pop(key)
             path = explain.path_to("monitors", key)
             id_ = names.identify(key, entry.key_at)
             node = _as_mapping(entry)
@@ -80,24 +85,26 @@ class Monitors:
             name = names.name(key, None if keys.name is UNSET else keys.name, entry.key_at)
             own = Layer(keys, node, path)
             layers = self._layers(own, group)
-            if isinstance(check, Unprobed):
+            usual = _USUAL
+            if check is not None and is_unprobed(check):
+                usual = check.usual
                 self._refuse_unused(node, check, path)
                 layers = layers and [own, *map(reminders_only, layers[1:])]
-            if isinstance(check, Listening):
-                self._hold_token(node, check, key, path, tokens)
-            if isinstance(check, RollingUp) and id_ is not None:
-                check = members.resolve(id_, check, node, path)
+                if isinstance(check, Listening):
+                    self._hold_token(node, check, key, path, tokens)
+                if isinstance(check, RollingUp) and id_ is not None:
+                    check = members.resolve(id_, check, node, path)
             if layers is None or check is None or id_ is None or name is None:
                 continue
-            target = check.target
+            target = _same(check.target, node.get("url"))
             monitor = settle(
                 layers,
-                id_=id_,
+                id_=key if id_ == key else id_,
                 name=name,
                 target=target,
                 group=group,
                 health_in_path=path_names_health(_path_of(target)),
-                usual=check.usual if isinstance(check, Unprobed) else _USUAL,
+                usual=usual,
             )
             yield Watched(monitor=monitor, check=check, position=str(entry.key_at))
         members.refuse_cycles()
@@ -120,7 +127,7 @@ class Monitors:
     def _keys(self, node: Mapping, kind: type[msgspec.Struct] | None, path: str) -> MonitorKeys | None:
         """Return what every monitor may say. Where the check is not known, any check's options are let pass."""
         if kind is not None:
-            others = option_keys(kind)
+            others = list(option_keys(kind))
         elif "type" in node.entries:
             others = list(node.entries)  # the package that knows them is not installed
         else:
@@ -134,12 +141,13 @@ class Monitors:
         """Return the check with its options, which are all keys that are not common to every monitor."""
         if kind is None:
             return None
-        own = set(option_keys(kind)) - set(option_keys(MonitorKeys))
-        options = {key: entry for key, entry in node.entries.items() if key in own}
+        common = fields_of(MonitorKeys)
+        own = fields_of(kind)
+        options = {key: entry for key, entry in node.entries.items() if key in own and key not in common}
         written = Mapping(at=node.at, entries=options)
         try:
             check = self._decoder.struct(written, kind, path)
-            if isinstance(check, Placed):
+            if hasattr(kind, "placed") and isinstance(check, Placed):
                 return self._decoder.made(lambda: check.placed(self._directory), written, path)
         except Refused:
             return None
@@ -213,6 +221,11 @@ def _options_of_all_checks() -> list[str]:
     for name in sorted({*plugins.SCHEMES.values(), *plugins.KEYS.values()}):
         found.update(option_keys(plugins.find("checks", name)))
     return sorted(found)
+
+
+def _same(target: str, url: Node | None) -> str:
+    """Return the target, as the very text that was written where it is that: the check keeps it as well."""
+    return url.value if isinstance(url, Scalar) and isinstance(url.value, str) and url.value == target else target
 
 
 def _path_of(target: str) -> str:

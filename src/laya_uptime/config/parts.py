@@ -39,6 +39,12 @@ def fields_of(kind: type[msgspec.Struct]) -> dict[str, msgspec.structs.FieldInfo
     return {field.encode_name: field for field in msgspec.structs.fields(kind)}
 
 
+@lru_cache(maxsize=256)
+def required_keys(kind: type[msgspec.Struct]) -> tuple[str, ...]:
+    """Return the keys without which there is no such struct."""
+    return tuple(key for key, field in fields_of(kind).items() if field.required)
+
+
 def option_keys(kind: type[msgspec.Struct]) -> list[str]:
     """Return the keys of a part's options, as they are written in a file."""
     return list(fields_of(kind))

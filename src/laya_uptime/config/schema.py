@@ -95,6 +95,13 @@ class Log(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         10_000_000
     )
     keep: Annotated[int, Meta(ge=1, le=1000, description="How many full log files are kept.")] = 5
+    checks: (
+        Annotated[
+            Literal["every", "changes"],
+            Meta(description="Which checks have a line; up to 100 monitors every one, above that changes."),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class Retention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -9,8 +9,9 @@ service that starts without its password fails later and elsewhere; `${VAR:-}` s
 
 import re
 from collections.abc import Mapping as Environ
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec import structs
 
 from laya_uptime.config import explain
 from laya_uptime.config.findings import Findings
@@ -77,7 +78,7 @@ def from_variable(name: str, environ: Environ[str, str], findings: Findings) -> 
 
 
 class _Filler:
-    """Fills one tree. A value that aliases repeat is filled once and stays shared."""
+    """Fills one tree. A value that aliases repeat is filled once and stays shared, what asks for nothing stays as it is."""
 
     def __init__(self, environ: Environ[str, str], findings: Findings) -> None:
         self._environ = environ
@@ -91,14 +92,24 @@ class _Filler:
         filled: Node
         match node:
             case Mapping():
-                entries = {key: Entry(entry.key_at, self.node(entry.value)) for key, entry in node.entries.items()}
-                filled = Mapping(at=node.at, entries=entries)
+                filled = self._mapping(node)
             case Sequence():
-                filled = Sequence(items=tuple(self.node(item) for item in node.items), at=node.at)
+                items = tuple(self.node(item) for item in node.items)
+                is_same = all(new is old for new, old in zip(items, node.items, strict=True))
+                filled = node if is_same else Sequence(items=items, at=node.at)
             case Scalar():
                 filled = self._scalar(node)
-        self._done[id(node)] = filled
+        if filled is not node:
+            self._done[id(node)] = filled
         return filled
+
+    def _mapping(self, mapping: Mapping) -> Mapping:
+        filled: dict[str, Entry] = {}
+        for key, entry in mapping.entries.items():
+            value = self.node(entry.value)
+            if value is not entry.value:
+                filled[key] = Entry(entry.key_at, value)
+        return Mapping(at=mapping.at, entries=mapping.entries | filled) if filled else mapping
 
     def _scalar(self, scalar: Scalar) -> Scalar:
         text = scalar.value
@@ -123,7 +134,7 @@ class _Filler:
             return scalar
         pieces.append((text[begin:], False))
         value = "".join(piece for piece, _ in pieces)
-        return replace(
+        return structs.replace(
             scalar,
             value=value,
             shown=text if brought else value,

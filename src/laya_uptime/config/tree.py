@@ -1,10 +1,13 @@
-"""What a configuration says before anybody judges it: plain values, each with the place where it was written."""
+"""What a configuration says before anybody judges it: plain values, each with the place where it was written.
 
-from dataclasses import dataclass, field
+A file may hold a million of these. They are structs because those are quickly made and small; and as a tree has no
+cycles, the collector need not know of them.
+"""
+
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(msgspec.Struct, frozen=True, gc=False):
     """A place that a person can find: a line and column of a file (both from 1), or a variable or flag by its name."""
 
     source: str
@@ -21,8 +24,7 @@ class Position:
 Plain = str | int | float | bool | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scalar:
+class Scalar(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One value as written.
 
     `filled` says that `value` came from outside the file (a variable, a file, a credential): it is text and data,
@@ -43,28 +45,25 @@ class Scalar:
     text_column: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sequence:
+class Sequence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A list of values."""
 
     items: tuple["Node", ...]
     at: Position
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One value of a mapping, and where its key is written."""
 
     key_at: Position
     value: "Node"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mapping:
+class Mapping(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Keys and their values, in the order in which they are written."""
 
     at: Position
-    entries: dict[str, Entry] = field(default_factory=dict)
+    entries: dict[str, Entry] = msgspec.field(default_factory=dict)
 
     def get(self, key: str) -> "Node | None":
         """Return the value under `key`; None where it is not written."""

@@ -177,6 +177,7 @@ class _Builder:
         self._anchors: dict[str, _Anchor] = {}
         self._size = 0  # values so far, with aliases written out
         self._repeated = 0
+        self._line = 1  # of the latest position
 
     def document(self) -> Node:
         """Return the one document of the text. Raise _Unreadable where there is none, or where it cannot be read."""
@@ -357,7 +358,9 @@ class _Builder:
     def _at(self, mark: _Mark | None) -> Position:
         if mark is None:  # the types allow it, the parser never does it
             return Position(self._source, 1, 1)
-        return Position(self._source, mark.line + 1, mark.column + 1)
+        if mark.line + 1 != self._line:
+            self._line = mark.line + 1  # many values stand on one line: they share its number
+        return Position(self._source, self._line, mark.column + 1)
 
 
 def _indentation(text: str, index: int) -> str:

@@ -25,7 +25,7 @@ _MS = timedelta(milliseconds=1)
 _MOST_ANSWERS = 20  # of a name server, as an alert tells them
 _ANSWER = 500
 _LONGEST_SAID = 200  # UTF-16 units: enough to tell who answered
-_TOLD_HEADERS = frozenset({"content-type", "content-length", "date", "location", "retry-after", "server", "via"})
+TOLD_HEADERS = frozenset({"content-type", "content-length", "date", "location", "retry-after", "server", "via"})
 
 
 def facts_of(
@@ -105,7 +105,7 @@ def evidence_of(evidence: Evidence, assertions: Sequence[AssertionResult] = ()) 
         "phases_ms": {step: round(took / _MS, 1) for step, took in evidence.phases.reached()},
         "status": evidence.status,
         "http_version": evidence.http_version,
-        "headers": {name: value for name, value in evidence.headers if name in _TOLD_HEADERS},
+        "headers": {name: value for name, value in evidence.headers if name in TOLD_HEADERS},
         "redirects": [{"url": hop.url, "status": hop.status, "location": hop.location} for hop in evidence.redirects],
         "tls": _tls(evidence.tls) if evidence.tls else None,
         "ping": _ping(evidence.ping) if evidence.ping else None,

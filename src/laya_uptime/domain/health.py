@@ -17,6 +17,7 @@ is one short line.
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from laya_uptime.domain.readable import escaped
 from laya_uptime.domain.result import Body, Component, Outcome
@@ -50,9 +51,9 @@ _DEEPEST = 8
 _LONGEST_WORD = 40
 _LONGEST_NAME = 80
 _LONGEST_MESSAGE = 200
-_PARTS = ("checks", "components", "details", "results", "entries")
+_PARTS = {key: key.capitalize() for key in ("checks", "components", "details", "results", "entries")}
 _NESTED = ("components", "checks", "details")
-_MESSAGES = ("message", "description", "output", "error", "details")
+_MESSAGES = {key: key.capitalize() for key in ("message", "description", "output", "error", "details")}
 _GAPS = re.compile(r"[\s-]+")
 _PATH = re.compile(
     r"(?:^|[/._-])(?:health|healthz|liveness|readiness|actuator|status)(?=$|[/._-])", re.ASCII | re.IGNORECASE
@@ -123,20 +124,24 @@ def outcome_of(word: str) -> Outcome:
     return Outcome.DEGRADED if word in _DEGRADED else Outcome.UP
 
 
+@lru_cache(maxsize=1024)
+def _read_word(written: str) -> tuple[str, str, Outcome, bool]:
+    """Return a word's normal form, how people see it, what it says, and whether we know it.
+
+    Kept, because services say the same few words again and again.
+    """
+    word = normal(written)
+    shown = escaped(written.lower(), _LONGEST_WORD)
+    return escaped(word, _LONGEST_WORD), shown, outcome_of(word), _is_known(word)
+
+
 def _is_known(word: str) -> bool:
     return word in _HEALTHY or word in _DEGRADED or word in _UNHEALTHY
 
 
 def _document(written: str, components: tuple[Component, ...]) -> HealthDocument:
-    written = written.strip()[:_MOST_LOOKED_AT]
-    word = normal(written)
-    return HealthDocument(
-        word=escaped(word, _LONGEST_WORD),
-        label=escaped(written.lower(), _LONGEST_WORD),
-        outcome=outcome_of(word),
-        is_known=_is_known(word),
-        components=components,
-    )
+    word, label, outcome, is_known = _read_word(written.strip()[:_MOST_LOOKED_AT])
+    return HealthDocument(word=word, label=label, outcome=outcome, is_known=is_known, components=components)
 
 
 def _from_json(document: object) -> HealthDocument | NoDocument:
@@ -166,8 +171,10 @@ def _why_none(body: Body, text: str) -> str:
 
 
 def _components(document: dict[object, object]) -> tuple[Component, ...]:
-    for key in _PARTS:
-        parts = document.get(key, document.get(key.capitalize()))
+    for key, capital in _PARTS.items():
+        parts = document.get(key, document.get(capital))
+        if parts is None:
+            continue
         found: list[Component] = []
         for component in _walk(parts, words_alone=key != "details"):
             found.append(component)
@@ -198,8 +205,10 @@ def _walk(parts: object, *, words_alone: bool) -> Iterator[Component]:
         if component is not None:
             yield component
         if type(part) is dict and len(levels) < _DEEPEST:
-            nested = next((part[key] for key in _NESTED if type(part.get(key)) is dict), None)
-            levels.append(_named(nested, name))
+            for key in _NESTED:
+                if type(part.get(key)) is dict:
+                    levels.append(_named(part[key], name))
+                    break
 
 
 def _named(parts: object, above: str) -> Iterator[tuple[str, object]]:
@@ -241,18 +250,13 @@ def _component(name: str, part: object, *, word_alone: bool) -> Component | None
         return None
     if type(written) is not str or not written.strip():
         return None
-    written = written.strip()[:_MOST_LOOKED_AT]
-    return Component(
-        name=cut(name, _LONGEST_NAME),
-        word=escaped(written.lower(), _LONGEST_WORD),
-        outcome=outcome_of(normal(written)),
-        message=message,
-    )
+    _, word, outcome, _ = _read_word(written.strip()[:_MOST_LOOKED_AT])
+    return Component(name=cut(name, _LONGEST_NAME), word=word, outcome=outcome, message=message)
 
 
 def _message(part: dict[object, object]) -> str:
-    for key in _MESSAGES:
-        text = part.get(key, part.get(key.capitalize()))
+    for key, capital in _MESSAGES.items():
+        text = part.get(key, part.get(capital))
         if type(text) is str and (line := one_line(text.lstrip()[: 4 * _LONGEST_MESSAGE])):
             return cut(line, _LONGEST_MESSAGE)
     return ""

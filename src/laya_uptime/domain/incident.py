@@ -79,6 +79,9 @@ class Followed:
         return self.closed if self.transition in {Transition.RECOVERED, Transition.HEALTHY} else self.current
 
 
+_NOTHING = Followed()
+
+
 def incident_id(monitor_id: str, opened_at: datetime) -> str:
     """Return the id of the incident that opened then: the same whoever computes it, and readable."""
     return f"{monitor_id}-{opened_at:%Y%m%dT%H%M%S}{opened_at.microsecond // 1000:03d}Z"
@@ -102,7 +105,7 @@ def follow(
         case Status.UP:
             return _up(open_incident, health, at)
         case Status.PENDING | Status.SUSPECT | Status.RECOVERING | Status.UNKNOWN:
-            return Followed(current=open_incident)
+            return _NOTHING if open_incident is None else Followed(current=open_incident)
 
 
 def close(open_incident: Incident, *, at: datetime, why: Closing) -> Incident:
@@ -145,7 +148,7 @@ def _degraded(incident: Incident | None, health: Health, verdict: Verdict, monit
 
 def _up(incident: Incident | None, health: Health, at: datetime) -> Followed:
     if incident is None:
-        return Followed()
+        return _NOTHING
     if incident.severity is Severity.DEGRADED:
         return Followed(closed=_ended(incident, at), transition=Transition.HEALTHY)
     return Followed(closed=_ended(incident, health.since), transition=Transition.RECOVERED)

@@ -29,12 +29,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from laya_uptime.domain.assertion import Assertion
 from laya_uptime.domain.certificates import weakness
 from laya_uptime.domain.dns import cause
 from laya_uptime.domain.health import HEALTH_TYPE, HealthDocument, NoDocument, read
 from laya_uptime.domain.monitor import HealthMode, Rules
 from laya_uptime.domain.reason import Reason
-from laya_uptime.domain.result import AssertionResult, Component, Evidence, Failure, Observation, Outcome, Verdict
+from laya_uptime.domain.result import (
+    AssertionResult,
+    Component,
+    Evidence,
+    Failure,
+    Observation,
+    Outcome,
+    TlsFacts,
+    Verdict,
+)
 from laya_uptime.domain.text import cut, one_line
 
 _LONGEST_DETAIL = 600
@@ -65,6 +75,9 @@ class _Cause:
     detail: str
 
 
+_Causes = tuple[_Cause, ...]
+
+
 def judge(observation: Observation, rules: Rules, *, at: datetime | None = None) -> Verdict:
     """Return what to make of the observation. Never raises.
 
@@ -75,8 +88,8 @@ def judge(observation: Observation, rules: Rules, *, at: datetime | None = None)
         return _failed(seen)
     evidence = seen.evidence
     document = _document(evidence, rules)
-    expected = tuple(assertion.test(observation) for assertion in rules.expect)
-    preferred = tuple(assertion.test(observation) for assertion in rules.prefer)
+    expected = _tested(rules.expect, observation)
+    preferred = _tested(rules.prefer, observation)
     causes = [
         *_about_the_name(evidence, rules),
         *_about_the_answer(evidence, document, rules, expected),
@@ -87,7 +100,9 @@ def judge(observation: Observation, rules: Rules, *, at: datetime | None = None)
     ]
     components = document.components if isinstance(document, HealthDocument) else ()
     if not causes:
-        label = document.label if isinstance(document, HealthDocument) else str(Outcome.UP)
+        if not expected and not preferred and not isinstance(document, HealthDocument):
+            return _UP
+        label = document.label if isinstance(document, HealthDocument) else _UP.label
         return Verdict(outcome=Outcome.UP, label=label, components=components, assertions=(*expected, *preferred))
     main = min(causes, key=lambda cause: (_WORST_FIRST.index(cause.outcome), _SPEAKS_FIRST.index(cause.reason)))
     return Verdict(
@@ -100,6 +115,7 @@ def judge(observation: Observation, rules: Rules, *, at: datetime | None = None)
     )
 
 
+_UP = Verdict(outcome=Outcome.UP, label=str(Outcome.UP))  # of an answer that nothing more was asked of
 _UNDER_WAY = {
     "dns": "looking up the name",
     "connect": "connecting",
@@ -108,6 +124,10 @@ _UNDER_WAY = {
     "wait": "waiting for the first byte",
     "read": "reading the answer",
 }
+
+
+def _tested(assertions: tuple[Assertion, ...], observation: Observation) -> tuple[AssertionResult, ...]:
+    return tuple([assertion.test(observation) for assertion in assertions]) if assertions else ()
 
 
 def _failed(failure: Failure) -> Verdict:
@@ -132,16 +152,32 @@ def _document(evidence: Evidence, rules: Rules) -> HealthDocument | NoDocument |
             return read(evidence.body) if is_declared or rules.health_in_path else None
 
 
-def _about_the_name(evidence: Evidence, rules: Rules) -> Iterator[_Cause]:
+# Most answers are good, so each of these first asks whether there is anything to speak of at all.
+
+
+def _about_the_name(evidence: Evidence, rules: Rules) -> _Causes:
     """Judge what a name server said, unless somebody has written down what it shall say: that a name is gone, perhaps."""
-    if any(operand.startswith("dns.") for assertion in rules.expect for operand in assertion.operands):
-        return
     trouble = None if evidence.dns is None else cause(evidence.dns)
-    if trouble is not None:
-        yield _Cause(Outcome.DOWN, Reason.DNS, one_line(trouble[:_LONGEST_DETAIL]))
+    if trouble is None or any(
+        operand.startswith("dns.") for assertion in rules.expect for operand in assertion.operands
+    ):
+        return ()
+    return (_Cause(Outcome.DOWN, Reason.DNS, one_line(trouble[:_LONGEST_DETAIL])),)
 
 
 def _about_the_answer(
+    evidence: Evidence,
+    document: HealthDocument | NoDocument | None,
+    rules: Rules,
+    expected: tuple[AssertionResult, ...],
+) -> _Causes:
+    is_good = _is_good(evidence.status) and (evidence.body is None or not evidence.body.misdeclared)
+    if is_good and (document is None or (isinstance(document, HealthDocument) and document.outcome is Outcome.UP)):
+        return ()
+    return tuple(_against_the_answer(evidence, document, rules, expected))
+
+
+def _against_the_answer(
     evidence: Evidence,
     document: HealthDocument | NoDocument | None,
     rules: Rules,
@@ -172,15 +208,14 @@ def _is_good(status: int | None) -> bool:
     return status is None or status == 101 or 200 <= status <= 299
 
 
-def _about_the_report(evidence: Evidence) -> Iterator[_Cause]:
+def _about_the_report(evidence: Evidence) -> _Causes:
     report = evidence.report
-    if report is None:
-        return
+    if report is None or report.outcome not in _WORST_FIRST:
+        return ()
     said = one_line(report.text[:_LONGEST_DETAIL])
     if report.outcome is Outcome.DOWN:
-        yield _Cause(Outcome.DOWN, Reason.REPORTED_UNHEALTHY, said or "the program says that it is down")
-    elif report.outcome is Outcome.DEGRADED:
-        yield _Cause(Outcome.DEGRADED, Reason.REPORTED_DEGRADED, said or "the program says that it is degraded")
+        return (_Cause(Outcome.DOWN, Reason.REPORTED_UNHEALTHY, said or "the program says that it is down"),)
+    return (_Cause(Outcome.DEGRADED, Reason.REPORTED_DEGRADED, said or "the program says that it is degraded"),)
 
 
 def _about_the_word(document: HealthDocument) -> Iterator[_Cause]:
@@ -227,22 +262,27 @@ def _said(component: Component) -> str:
     return f"{said}, {component.message}" if component.message else said
 
 
-def _about_assertions(outcome: Outcome, results: tuple[AssertionResult, ...]) -> Iterator[_Cause]:
-    missed = [one_line(result.explain()) for result in results if not result.holds]
-    if missed:
-        more = [f"and {len(missed) - _MOST_NAMED} more"] if len(missed) > _MOST_NAMED else []
-        yield _Cause(outcome, Reason.ASSERTION, "; ".join([*missed[:_MOST_NAMED], *more]))
+def _about_assertions(outcome: Outcome, results: tuple[AssertionResult, ...]) -> _Causes:
+    missed = [one_line(result.explain()) for result in results if not result.holds] if results else []
+    if not missed:
+        return ()
+    more = [f"and {len(missed) - _MOST_NAMED} more"] if len(missed) > _MOST_NAMED else []
+    return (_Cause(outcome, Reason.ASSERTION, "; ".join([*missed[:_MOST_NAMED], *more])),)
 
 
-def _about_the_certificate(evidence: Evidence, rules: Rules, at: datetime) -> Iterator[_Cause]:
+def _about_the_certificate(evidence: Evidence, rules: Rules, at: datetime) -> _Causes:
     if evidence.tls is None or not evidence.tls.chain:
-        return
-    weak = weakness(evidence.tls.chain)
+        return ()
+    return tuple(_against_the_certificate(evidence.tls, rules, at))
+
+
+def _against_the_certificate(tls: TlsFacts, rules: Rules, at: datetime) -> Iterator[_Cause]:
+    weak = weakness(tls.chain)
     if weak is not None:
         yield _Cause(Outcome.DEGRADED, Reason.CERT_WEAK, one_line(weak))
     if rules.cert_warning <= timedelta(0):
         return
-    expires = evidence.tls.chain[0].not_after
+    expires = tls.chain[0].not_after
     left = expires - at
     if left <= rules.cert_warning:
         when = f"expires in {_rounded(left)}" if left >= timedelta(0) else f"expired {_rounded(-left)} ago"

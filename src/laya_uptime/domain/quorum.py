@@ -16,6 +16,8 @@ def agree(verdicts: Sequence[Verdict], *, quorum: int = 1) -> Verdict:
     """
     if not verdicts:
         raise ValueError("a round has at least one verdict")
+    if len(verdicts) == 1:
+        return verdicts[0]
     voting = [verdict for verdict in verdicts if verdict.outcome is not Outcome.UNKNOWN]
     if not voting:
         return verdicts[0]

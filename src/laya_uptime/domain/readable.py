@@ -21,10 +21,10 @@ def escaped(text: str, limit: int) -> str:
 
 def in_words(duration: timedelta) -> str:
     """Return a measured duration as people read it: "412 ms", "1.5 s", "12 min", "3.5 h" or "6 days"."""
-    if duration < timedelta(0):
+    if duration.days == 0 == duration.seconds:
+        return f"{_trimmed(duration.microseconds / 1000, 1)} ms"
+    if duration.days < 0:
         return f"-{in_words(-duration)}"
-    if duration < _SECOND:
-        return f"{_trimmed(duration / timedelta(milliseconds=1), 1)} ms"
     if duration < 2 * _MINUTE:
         return f"{_trimmed(duration / _SECOND, 2)} s"
     if duration < 2 * _HOUR:

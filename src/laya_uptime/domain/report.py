@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from laya_uptime.domain.reason import Reason
-from laya_uptime.domain.result import Result
 from laya_uptime.domain.statistics import Tally
 from laya_uptime.domain.status import Health, Status
 from laya_uptime.domain.text import cut, one_line
@@ -24,16 +23,18 @@ class Line:
     tally: Tally
 
 
-def status_word(health: Health, last: Result | None) -> str:
-    """Return what a report calls a service: healthy, degraded, unhealthy (by its own word), down or unknown."""
+def status_word(health: Health, reason: Reason | None) -> str:
+    """Return what a report calls a service: healthy, degraded, unhealthy (by its own word), down or unknown.
+
+    `reason` is that of the latest result.
+    """
     match health.believed:
         case Status.UP:
             return "healthy"
         case Status.DEGRADED:
             return "degraded"
         case Status.DOWN:
-            by_its_own_word = last is not None and last.verdict.reason is Reason.REPORTED_UNHEALTHY
-            return "unhealthy" if by_its_own_word else "down"
+            return "unhealthy" if reason is Reason.REPORTED_UNHEALTHY else "down"
         case Status.PENDING | Status.UNKNOWN | Status.SUSPECT | Status.RECOVERING:
             return "unknown"
 

@@ -4,7 +4,7 @@ An outage is a value here, never an exception: `Seen` is either an `Answer` or a
 carry whatever `Evidence` was gathered on the way, so a red thing can always show why.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -35,6 +35,9 @@ class Phases:
         """Return the steps that were timed, in the order in which they happen."""
         steps = ("dns", "connect", "tls", "send", "wait", "read")
         return [(step, took) for step in steps if (took := getattr(self, step)) is not None]
+
+
+_NO_PHASES = Phases()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,12 +138,22 @@ class ProgramReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Attempted:
+    """One address of several that was tried, how long, and why it was not the one; no cause: it was."""
+
+    address: str
+    took: timedelta
+    cause: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """Everything one probe saw, complete or not. URLs and header values are redacted where they may hold secrets."""
 
     addresses: tuple[str, ...] = ()  # all that the name resolved to, in the order tried
     address: str | None = None  # the one that was connected
-    phases: Phases = field(default_factory=Phases)  # of the last exchange; earlier ones are in `redirects`
+    attempts: tuple[Attempted, ...] = ()  # where more than one address was tried, in the order in which they ended
+    phases: Phases = _NO_PHASES  # of the last exchange; earlier ones are in `redirects`
     http_version: str | None = None
     status: int | None = None
     status_text: str = ""
@@ -152,6 +165,9 @@ class Evidence:
     ping: PingFacts | None = None
     report: ProgramReport | None = None
     said: str = ""  # what a peer without a body said, capped; other bytes than text as \xHH, dots for secrets
+
+
+_NO_EVIDENCE = Evidence()
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +187,7 @@ class Failure:
 
     reason: Reason
     detail: str
-    evidence: Evidence = field(default_factory=Evidence)
+    evidence: Evidence = _NO_EVIDENCE
     phase: str | None = None
 
 
@@ -245,3 +261,17 @@ class Result:
 
     observation: Observation
     verdict: Verdict
+
+    def measured(self) -> "Result":
+        """Return it without what was read and presented: status, times and the verdict, which is what ledgers keep."""
+        whole = self.observation.seen.evidence
+        evidence = Evidence(status=whole.status, phases=whole.phases)
+        match self.observation.seen:
+            case Answer():
+                seen: Seen = Answer(evidence)
+            case Failure(reason=reason, detail=detail, phase=phase):
+                seen = Failure(reason, detail, evidence, phase)
+        return Result(
+            observation=replace(self.observation, seen=seen),
+            verdict=replace(self.verdict, components=(), assertions=()),
+        )

@@ -1,15 +1,16 @@
 """next_due(): a stable phase that spreads the load, and due times that never drift.
 
-All due times of a process are offsets from one anchor, its start, on the monotonic clock. They are exact
-(`timedelta` counts whole microseconds), so the millionth slot of a monitor is where arithmetic puts it.
+All due times of a process are offsets from one anchor, its start, on the monotonic clock. They are exact (a `timedelta`
+counts whole microseconds, an int whatever it is told to), so the millionth slot of a monitor is where arithmetic puts it.
 """
 
 from datetime import timedelta
 from hashlib import sha256
+from typing import TypeVar
 
 from laya_uptime.domain.monitor import Monitor
 
-_ZERO = timedelta(0)
+Span = TypeVar("Span", timedelta, int)  # what the caller counts time in
 
 
 def first_phase(monitor: Monitor) -> timedelta:
@@ -24,11 +25,11 @@ def first_phase(monitor: Monitor) -> timedelta:
     return monitor.every - timedelta(microseconds=digest % (monitor.every // timedelta(microseconds=1)))
 
 
-def next_due(due: timedelta, *, every: timedelta, now: timedelta) -> tuple[timedelta, int]:
+def next_due(due: Span, *, every: Span, now: Span) -> tuple[Span, int]:
     """Return the next slot after `due` that is not past yet, and how many slots were passed over on the way.
 
     A slot that comes due exactly now is not past. Slots are passed over only when the process itself was held up
-    (asleep, starved): they are counted, never caught up in a burst.
+    (asleep, starved, without room): they are counted, never caught up in a burst.
     """
     following = due + every
     if following >= now:

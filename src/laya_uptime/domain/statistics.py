@@ -3,7 +3,7 @@
 They are simple counts on purpose; uptime weighted by time comes from the stored spans.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 
 from laya_uptime.domain.alert import Statistics
@@ -12,27 +12,28 @@ from laya_uptime.domain.result import Observation, Outcome, Verdict
 _MILLISECOND = timedelta(milliseconds=1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Tally:
-    """The running counts of one monitor. A round that nobody saw is not counted."""
+    """The running counts of one monitor. A round that nobody saw is not counted.
+
+    It changes where it is, because every result of every monitor is counted in it.
+    """
 
     checks: int = 0
     failures: int = 0
     answered: int = 0
     latency: timedelta = timedelta(0)  # summed over answered checks
 
-    def add(self, observation: Observation, verdict: Verdict) -> "Tally":
-        """Return the counts with one more check in them."""
+    def count(self, observation: Observation, verdict: Verdict) -> None:
+        """Count one more check."""
         if verdict.outcome is Outcome.UNKNOWN:
-            return self
-        answered = observation.evidence.status is not None
-        return replace(
-            self,
-            checks=self.checks + 1,
-            failures=self.failures + verdict.is_failure,
-            answered=self.answered + answered,
-            latency=self.latency + (observation.elapsed if answered else timedelta(0)),
-        )
+            return
+        self.checks += 1
+        if verdict.outcome is Outcome.DOWN:
+            self.failures += 1
+        if observation.seen.evidence.status is not None:
+            self.answered += 1
+            self.latency += observation.elapsed
 
     @property
     def uptime_percentage(self) -> float:

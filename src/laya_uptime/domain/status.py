@@ -54,7 +54,7 @@ class Health:
     @property
     def consecutive_failures(self) -> int:
         """Return how many of the latest rounds failed in a row."""
-        return self.streak if self.status in {Status.SUSPECT, Status.DOWN} else 0
+        return self.streak if self.status is Status.SUSPECT or self.status is Status.DOWN else 0
 
 
 _AFTER_FAILURE = {
@@ -111,14 +111,14 @@ def _after_failure(health: Health, at: datetime, patience: Patience) -> Health:
 
 
 def _after_pass(health: Health, passing: Status, at: datetime, patience: Patience) -> Health:
+    if health.status is passing and health.believed is passing:
+        return health
     if health.status in {Status.DOWN, Status.RECOVERING}:
         same = health.status is Status.RECOVERING
         since, streak = (health.since, health.streak + 1) if same else (at, 1)
         if streak < patience.passes:
             return replace(health, status=Status.RECOVERING, streak=streak, since=since)
         return _settle(health, passing, 0, since)
-    if health.status is passing and health.believed is passing:
-        return health
     return _settle(health, passing, 0, at)
 
 

@@ -8,6 +8,7 @@ it may hold a password.
 import re
 import unicodedata
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_address
 from urllib.parse import quote, unquote, urljoin
 
@@ -129,6 +130,7 @@ def endpoint(scheme: str, host: str, port: int) -> str:
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
+@lru_cache(maxsize=1024)  # the same few hosts come again and again, in one file and in every redirect
 def canonical_host(text: str) -> str:
     """Return the one way to write this host: an IP address in its plain form, or an ASCII name in lower case.
 
@@ -164,7 +166,7 @@ def redact(url: str) -> str:
 
     Never raises; what is no URL is treated with more suspicion, not less.
     """
-    text = "".join(char if char.isprintable() else "\ufffd" for char in url)
+    text = url if url.isprintable() else "".join(char if char.isprintable() else "\ufffd" for char in url)
     parts = _PARTS.fullmatch(text)
     # "http://user:p/ss@host" ends its authority inside the password; cut at the last @ unless the host is sound.
     if parts is None or not _is_sound(parts[2]):
@@ -198,6 +200,8 @@ def _is_sound(authority: str) -> bool:
 
 
 def _redact_query(query: str) -> str:
+    if "=" not in query:
+        return query
     pieces = re.split(r"([&;])", query)
     return "".join(
         f"{piece.partition('=')[0]}={DOTS}" if "=" in piece and looks_secret(piece.partition("=")[0]) else piece

@@ -41,12 +41,10 @@ async def look_once(
         observation = await prober.probe(each.monitor, each.check, due)
         verdict = judge(observation, each.monitor.rules)
         health = step(fresh(observation.at), verdict.outcome, at=observation.at, patience=_AT_ONCE)
-        look = Look(
-            watched=each,
-            result=Result(observation=observation, verdict=verdict),
-            health=health,
-            tally=Tally().add(observation, verdict),
-        )
+        tally = Tally()
+        tally.count(observation, verdict)
+        result = Result(observation=observation, verdict=verdict)
+        look = Look(watched=each, result=result, health=health, tally=tally)
         seen(look)
         return look
 

@@ -3,7 +3,7 @@
 Nothing here waits: the change goes to the writer, which commits it, and the state in memory is already the new one.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -21,6 +21,7 @@ from laya_uptime.domain.status import Health, Status, fresh, lose_sight, step
 from laya_uptime.engine.state import State
 from laya_uptime.ports import Listener, Round, Write
 
+_LARGE = 16 * 1024  # bytes of a body
 _TICK = timedelta(milliseconds=1)  # the store keeps no less
 
 
@@ -83,43 +84,32 @@ class Pipeline:
         `pulse` is what a heartbeat knows from now on; it is written with the round, or not at all.
         """
         state = self.states[monitor.id]
-        verdict = agree([result.verdict for result in results], quorum=monitor.quorum)
-        if verdict.outcome is not Outcome.UNKNOWN:
-            self._notice_a_gap(monitor, elapsed)
+        decisive = results[0] if len(results) == 1 else _decisive(results, quorum=monitor.quorum)
+        verdict = decisive.verdict
+        was_seen = verdict.outcome is not Outcome.UNKNOWN
+        if was_seen and _was_left_alone(monitor, state, elapsed):  # as after a suspend
+            self._lose_sight(monitor, since=max(state.seen_at, state.health.believed_since))
         before, stored = state.health, state.incident
-        decisive = next(result for result in results if result.verdict is verdict)
         at = _instant(decisive, state)
-        if verdict.outcome is not Outcome.UNKNOWN:
-            state.incident = state.incident and _with_blind_time(state.incident, before, at)
+        if was_seen:
+            state.incident = stored and _with_blind_time(stored, before, at)
             state.seen, state.seen_at = elapsed, at
         state.health = step(before, verdict.outcome, at=at, patience=monitor.patience)
-        state.tally = state.tally.add(decisive.observation, verdict)
-        state.last = decisive
+        state.tally.count(decisive.observation, verdict)
+        state.is_new, state.reason = False, verdict.reason
         followed = self._follow(monitor, state, verdict, at)
         state.incident = followed.current
-        round_ = Round(
-            monitor=monitor,
-            result=decisive,
-            health=state.health,
-            followed=followed,
-            statistics=state.tally.statistics(consecutive_failures=state.health.consecutive_failures),
-        )
-        self._record(state, before, stored, tuple(results), round_, pulse)
+        round_ = Round(monitor=monitor, result=decisive, health=state.health, followed=followed)
+        self._record(state, before, stored, tuple([_to_keep(result) for result in results]), round_, pulse)
         if state.health.believed is not before.believed:
             self.believed(monitor.id)
         return round_
 
-    def _notice_a_gap(self, monitor: Monitor, elapsed: timedelta) -> None:
-        """Believe nothing of the time before this round where nobody had looked for long, as after a suspend."""
-        state = self.states[monitor.id]
-        if is_stale(last_seen=state.seen, every=monitor.every, timeout=monitor.timeout, now=elapsed):
-            self._lose_sight(monitor, since=max(state.seen_at, state.health.believed_since))
-
-    def watch_for_blindness(self, *, at: datetime, elapsed: timedelta) -> None:
-        """Believe nothing any more of monitors that nobody has seen for three intervals."""
-        for monitor in self.monitors.values():
+    def watch_for_blindness(self, among: Iterable[Monitor] | None = None, *, at: datetime, elapsed: timedelta) -> None:
+        """Believe nothing any more of monitors, all or these, that nobody has seen for three intervals."""
+        for monitor in self.monitors.values() if among is None else among:
             state = self.states[monitor.id]
-            if is_stale(last_seen=state.seen, every=monitor.every, timeout=monitor.timeout, now=elapsed):
+            if _was_left_alone(monitor, state, elapsed):
                 self._lose_sight(monitor, since=max(min(state.seen_at, at), state.health.believed_since))
 
     def _follow(self, monitor: Monitor, state: State, verdict: Verdict, at: datetime) -> Followed:
@@ -144,10 +134,15 @@ class Pipeline:
         pulse: Pulse | None,
     ) -> None:
         monitor, followed, health = round_.monitor, round_.followed, state.health
+        if health is before and state.seq and stored is followed.current is None and followed.closed is None:
+            # As nearly always: all is as good as it was.
+            self._submit(Change(monitor_id=monitor.id, results=results, pulse=pulse))
+            return
         transition, about = followed.transition, followed.about
         facts = None
         if transition is not None and about is not None:
-            facts = facts_of(monitor, round_.result, transition, about, round_.statistics, local=self._local)
+            statistics = state.tally.statistics(consecutive_failures=health.consecutive_failures)
+            facts = facts_of(monitor, round_.result, transition, about, statistics, local=self._local)
         alerts = alerts_due(transition, about, facts=facts, channels=self._channels, at=round_.result.observation.at)
         changed = tuple(each for each in (followed.closed, followed.current) if each is not None and each != stored)
         seq = self._next_seq(state, before)
@@ -265,6 +260,25 @@ _UNSEEN = {
 }
 
 
+def _to_keep(result: Result) -> Result:
+    """Return what waits for its commit: a large body does not, or those of one second could fill the memory."""
+    body = result.observation.seen.evidence.body
+    return result if body is None or body.size <= _LARGE else result.measured()
+
+
+def _decisive(results: Sequence[Result], *, quorum: int) -> Result:
+    verdict = agree([result.verdict for result in results], quorum=quorum)
+    return next(result for result in results if result.verdict is verdict)
+
+
+def _was_left_alone(monitor: Monitor, state: State, elapsed: timedelta) -> bool:
+    """Say whether nobody has looked for so long that nothing is known of the time since."""
+    # Stale is far later than an interval, and whether that has passed is quickly said.
+    return elapsed - state.seen > monitor.every and is_stale(
+        last_seen=state.seen, every=monitor.every, timeout=monitor.timeout, now=elapsed
+    )
+
+
 def _instant(decisive: Result, state: State) -> datetime:
     """Return when the round counts as seen.
 
@@ -272,7 +286,7 @@ def _instant(decisive: Result, state: State) -> datetime:
     instant: that is what incidents are known by.
     """
     at = max(decisive.observation.at, state.health.believed_since, state.health.since)
-    return at if state.last is None else max(at, state.seen_at + _TICK)
+    return at if state.is_new else max(at, state.seen_at + _TICK)
 
 
 def _with_blind_time(incident: Incident, before: Health, at: datetime) -> Incident:

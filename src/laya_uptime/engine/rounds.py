@@ -19,7 +19,7 @@ class Rounds:
         self._ended[due] += 1
         if self._ended[due] < self._monitors:
             if len(self._ended) > _MOST_OPEN:
-                del self._ended[min(self._ended)]
+                del self._ended[next(iter(self._ended))]  # rounds begin in order
             return False
         del self._ended[due]
         self.over += 1

@@ -9,7 +9,6 @@ from laya_uptime.domain.alert import Transition
 from laya_uptime.domain.change import Change, Memory
 from laya_uptime.domain.facts import own_facts
 from laya_uptime.domain.incident import SELF, Closing, Incident, Severity, close, incident_id
-from laya_uptime.domain.judge import judge
 from laya_uptime.domain.reason import Reason
 from laya_uptime.domain.result import Result
 from laya_uptime.domain.routing import DueAlert, address
@@ -19,14 +18,23 @@ from laya_uptime.engine.groups import Groups
 from laya_uptime.engine.heartbeats import Heartbeats, within
 from laya_uptime.engine.housekeeper import Housekeeper
 from laya_uptime.engine.pipeline import Pipeline
-from laya_uptime.engine.prober import Prober
-from laya_uptime.engine.scheduler import Scheduler, Slot
+from laya_uptime.engine.probing import LocalProbing
 from laya_uptime.engine.state import State
 from laya_uptime.engine.supervisor import supervise
 from laya_uptime.engine.writer import Writer
 from laya_uptime.errors import StoreCorrupt, StoreError, StoreTooNew
-from laya_uptime.failpoints import fp
-from laya_uptime.ports import Channel, Clock, Listener, Reach, Store, Unprobed, Watchdog, Watched, Write
+from laya_uptime.ports import (
+    Channel,
+    Clock,
+    Listener,
+    Overseer,
+    Probing,
+    Reach,
+    Store,
+    Watchdog,
+    Watched,
+    Write,
+)
 
 DRAIN = 5.0  # seconds for what is under way when a stop is asked for
 LAST_WORDS = 1.0  # seconds more for the database to close
@@ -41,10 +49,11 @@ class Settings:
     retention: timedelta = timedelta(days=90)
     local: Callable[[datetime], datetime]  # into the time zone that people read
     chance: Callable[[], float]  # 0 up to 1, for jitter
+    restored: Callable[[], None] = lambda: None  # called once, when every monitor has been taken up
 
 
 class Service:
-    """Watches until it is told to stop."""
+    """Watches until it is told to stop. It is the `ports.Overseer` of whoever looks."""
 
     def __init__(
         self,
@@ -58,10 +67,16 @@ class Service:
         listener: Listener,
         watchdog: Watchdog,
         settings: Settings,
+        probing: Callable[[Overseer], Probing] | None = None,
     ) -> None:
+        """Watch through `probing`, made with the overseer that it hands everything to; None: in this process.
+
+        Only monitors that are probed are for it.
+        """
         self._monitors = [each.monitor for each in watched]
-        self._checks = {each.monitor.id: each.check for each in watched}
-        self._probed = [each.monitor for each in watched if not isinstance(each.check, Unprobed)]
+        probed = [each for each in watched if each.is_probed]
+        unprobed = [each for each in watched if not each.is_probed]
+        self._make_probing = probing or (lambda overseer: LocalProbing(probed, overseer, via=via, clock=clock))
         self._channels = tuple(channels)
         self._store = store
         self._fallback = fallback
@@ -70,9 +85,8 @@ class Service:
         self._listener = listener
         self._watchdog = watchdog
         self._settings = settings
-        self._rounds: set[asyncio.Task[None]] = set()
         self._own_incident: Incident | None = None
-        self._prober = Prober(via=via, clock=clock, trouble=listener.trouble)
+        self._anchor = clock.monotonic()
         self._pipeline = Pipeline(
             self._monitors,
             [channel.id for channel in channels],
@@ -81,9 +95,9 @@ class Service:
             local=settings.local,
         )
         self.heartbeats = Heartbeats(
-            watched, pipeline=self._pipeline, clock=clock, listener=listener, submit=self._submit
+            unprobed, pipeline=self._pipeline, clock=clock, listener=listener, submit=self._submit
         )
-        self._groups = Groups(watched, pipeline=self._pipeline, clock=clock, listener=listener)
+        self._groups = Groups(unprobed, pipeline=self._pipeline, clock=clock, listener=listener)
         self._doors: dict[str, Callable[[], Awaitable[None]]] = {}
 
     def open(self, name: str, door: Callable[[], Awaitable[None]]) -> None:
@@ -96,32 +110,33 @@ class Service:
         return self._pipeline.states
 
     @property
-    def scheduler(self) -> Scheduler:
-        """Return the scheduler, for its counts. Only while running."""
-        return self._scheduler
+    def probing(self) -> Probing:
+        """Return who looks, for its counts. Only while running."""
+        return self._probing
 
     async def run(self, stop: asyncio.Event) -> None:
         """Watch until `stop` is set, then finish what is under way within five seconds.
 
         Raise StoreTooNew or DataDirectoryError where the data directory cannot be used.
         """
-        memory, alarm = await self._open_store()
-        self._assemble()
-        self._writer.start_at(memory.seq)
-        self._pipeline.restore(memory, at=self._clock.now(), elapsed=self._scheduler.elapsed)
-        self.heartbeats.begin(
-            memory, at=self._clock.now(), elapsed=lambda: self._scheduler.elapsed, durable=self._is_durable
-        )
-        self._groups.begin(elapsed=lambda: self._scheduler.elapsed)
-        if alarm is not None:
-            self._raise_own(alarm)
+        await self._take_up()
+        self._settings.restored()
         async with asyncio.TaskGroup() as group:
-            self._group = group
             tasks = {name: group.create_task(self._guard(name, run)) for name, run in self._duties().items()}
             self._watchdog.ready()
             await stop.wait()
             await self._drain(tasks)
         await self._close_store()
+
+    async def _take_up(self) -> None:
+        memory, alarm = await self._open_store()
+        self._assemble()
+        self._writer.start_at(memory.seq)
+        self._pipeline.restore(memory, at=self._clock.now(), elapsed=self._elapsed())
+        self.heartbeats.begin(memory, at=self._clock.now(), elapsed=self._elapsed, durable=self._is_durable)
+        self._groups.begin(elapsed=self._elapsed)
+        if alarm is not None:
+            self._raise_own(alarm)
 
     async def _close_store(self) -> None:
         try:
@@ -129,6 +144,36 @@ class Service:
                 await self._store.close()
         except TimeoutError:
             self._listener.trouble("The database does not answer; the process ends without closing it")
+
+    def seen(self, result: Result) -> None:
+        """Follow what was seen to whatever it implies; where one look is not enough, ask for the next one sooner."""
+        monitor_id, due = result.observation.monitor_id, result.observation.due
+        monitor = self._pipeline.monitors[monitor_id]
+        try:
+            round_ = self._pipeline.absorb(monitor, [result], elapsed=self._elapsed())
+            if round_.health.status is Status.SUSPECT:
+                self._probing.sooner(monitor_id)
+            self._listener.round_done(round_)
+        except Exception as error:  # noqa: BLE001  one round that goes wrong is not the end of the service
+            self._listener.trouble(f"a round of {monitor_id} failed ({type(error).__name__})")
+        finally:
+            self._listener.slot_over(monitor_id, due)
+
+    def slot_over(self, monitor_id: str, due: datetime) -> None:
+        """Tell that a slot ended and nothing was seen."""
+        self._listener.slot_over(monitor_id, due)
+
+    def trouble(self, text: str) -> None:
+        """Tell that something of our own does not work."""
+        self._listener.trouble(text)
+
+    def relief(self, text: str) -> None:
+        """Tell that it works again."""
+        self._listener.relief(text)
+
+    def _elapsed(self) -> timedelta:
+        """Return the monotonic time since this service was made."""
+        return timedelta(seconds=self._clock.monotonic() - self._anchor)
 
     def _submit(self, write: Write) -> None:
         self._writer.submit(write)
@@ -153,17 +198,13 @@ class Service:
             rescue=self._dispatcher.rescue,
             degraded=self._store_changed,
         )
-        self._scheduler = Scheduler(
-            self._probed,
-            clock=self._clock,
-            start=self._start_round,
-            passed_over=lambda slot: self._listener.slot_over(slot.monitor.id, slot.due),
-        )
+        self._probing = self._make_probing(self)
         self._housekeeper = Housekeeper(
             clock=self._clock,
             store=self._store,
             writer=self._writer,
-            scheduler=self._scheduler,
+            probing=self._probing,
+            elapsed=self._elapsed,
             pipeline=self._pipeline,
             watchdog=self._watchdog,
             listener=self._listener,
@@ -172,7 +213,7 @@ class Service:
 
     def _duties(self) -> dict[str, Callable[[], Awaitable[None]]]:
         return {
-            "the scheduler": self._scheduler.run,
+            "the scheduler": self._probing.run,
             "the writer": self._writer.run,
             "the dispatcher": self._dispatcher.run,
             "the heartbeat": self._housekeeper.beat,
@@ -232,39 +273,14 @@ class Service:
                 await self._clock.sleep(1.0)
         raise AssertionError("the last try either returns or raises")
 
-    def _start_round(self, slot: Slot) -> None:
-        task = self._group.create_task(self._round(slot))
-        self._rounds.add(task)
-        task.add_done_callback(self._rounds.discard)
-
-    async def _round(self, slot: Slot) -> None:
-        monitor = slot.monitor
-        suspect = False
-        try:
-            fp("check.slot_claimed")
-            observation = await self._prober.probe(monitor, self._checks[monitor.id], slot.due)
-            result = Result(observation=observation, verdict=judge(observation, monitor.rules))
-            round_ = self._pipeline.absorb(monitor, [result], elapsed=self._scheduler.elapsed)
-            suspect = round_.health.status is Status.SUSPECT
-            self._listener.round_done(round_)
-        except Exception as error:  # noqa: BLE001  one round that goes wrong is not the end of the service
-            self._listener.trouble(f"a round of {monitor.id} failed ({type(error).__name__})")
-        finally:
-            self._scheduler.finished(monitor, is_suspect=suspect)
-            self._listener.slot_over(monitor.id, slot.due)
-
     async def _drain(self, tasks: dict[str, asyncio.Task[None]]) -> None:
         """End in order: no new checks, then checks, deliveries and commits that are under way."""
         self._watchdog.stopping()
         deadline = self._clock.monotonic() + DRAIN
-        for name in (*self._doors, "the scheduler", "the look-out", "the pruning", "the heartbeats", "the dispatcher"):
+        for name in (*self._doors, "the look-out", "the pruning", "the heartbeats", "the dispatcher"):
             tasks[name].cancel()
-        rounds = set(self._rounds)
-        if rounds:
-            await asyncio.wait(rounds, timeout=DRAIN)
-            for task in rounds:
-                task.cancel()
-            await asyncio.gather(*rounds, return_exceptions=True)
+        await self._probing.settle(DRAIN)
+        tasks["the scheduler"].cancel()
         await self._dispatcher.settle(max(deadline - self._clock.monotonic(), 0.0))
         try:
             async with asyncio.timeout(max(deadline - self._clock.monotonic(), 1.0)):

@@ -9,6 +9,8 @@ wait for it are handed over for delivery from memory, and laya-uptime itself rai
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import islice
 
 from laya_uptime.domain.change import Attempt, Change
 from laya_uptime.domain.routing import DueAlert
@@ -43,7 +45,9 @@ class Writer:
         self._committed = committed
         self._rescue = rescue
         self._degraded = degraded
-        self._waiting: deque[Write] = deque()
+        self._waiting: dict[int, Write] = {}  # by their running number, the oldest first
+        self._number = 0
+        self._droppable: deque[int] = deque()  # the numbers of bare results that are not part of a commit yet
         self._in_doubt: int | None = None  # how many from the head a commit held whose end is not known; None: none is
         self._beats: list[asyncio.Future[None]] = []
         self._seq = 0
@@ -58,15 +62,22 @@ class Writer:
 
     def submit(self, write: Write) -> None:
         """Queue a write. It keeps its place behind all that were queued before."""
-        self._waiting.append(write)
-        self._idle.clear()
-        self._something.set()
+        if not self._waiting:
+            self._idle.clear()
+            self._something.set()
+        self._number += 1
         if isinstance(write, Attempt) or write.is_news:
             self._urgent.set()
             if self.is_degraded:
                 self._hand_over(write)
-        if len(self._waiting) > MOST_WAITING:
-            self._drop_one()
+        elif write.health is None:
+            self._droppable.append(self._number)
+            if len(self._waiting) >= MOST_AT_ONCE:  # the store is slow or away, and what waits long must be small
+                write = replace(write, results=tuple(result.measured() for result in write.results))
+        self._waiting[self._number] = write
+        if len(self._waiting) > MOST_WAITING and self._droppable:
+            del self._waiting[self._droppable.popleft()]
+            self.dropped += 1
 
     async def beat(self) -> None:
         """Return when a commit that began after this call is durable: the proof that work gets done."""
@@ -90,7 +101,10 @@ class Writer:
             self._urgent.clear()
             if self._in_doubt is None:
                 self._in_doubt = min(len(self._waiting), MOST_AT_ONCE)
-            batch = [self._waiting[place] for place in range(self._in_doubt)]
+            under_way = dict(islice(self._waiting.items(), self._in_doubt))
+            while self._droppable and self._droppable[0] in under_way:
+                self._droppable.popleft()
+            batch = list(under_way.values())
             beats, self._beats = self._beats, []
             try:
                 await self._commit(batch)
@@ -101,8 +115,8 @@ class Writer:
                 self._something.set()
                 raise
             self._in_doubt = None
-            for _ in batch:
-                self._waiting.popleft()
+            for number in under_way:
+                del self._waiting[number]
             for beat in beats:
                 if not beat.done():
                     beat.set_result(None)
@@ -162,7 +176,7 @@ class Writer:
         self.is_degraded = True
         self._listener.trouble(f"The database cannot be written: {cause}. Checks and alerts go on from memory")
         self._degraded(cause)
-        for write in list(self._waiting):
+        for write in list(self._waiting.values()):
             self._hand_over(write)
 
     def _declare_sound(self) -> None:
@@ -174,12 +188,3 @@ class Writer:
     def _hand_over(self, write: Write) -> None:
         for alert in write.alerts if isinstance(write, Change) else write.also:
             self._rescue(alert)
-
-    def _drop_one(self) -> None:
-        # Never from the head, which may be under way, and never anything but a bare result.
-        for place in range(MOST_AT_ONCE, len(self._waiting)):
-            write = self._waiting[place]
-            if isinstance(write, Change) and not write.is_news and write.health is None:
-                del self._waiting[place]
-                self.dropped += 1
-                return

@@ -17,7 +17,13 @@ from laya_uptime.testing.builders import (
 )
 from laya_uptime.testing.clock import NOON, FakeClock
 from laya_uptime.testing.durations import duration
-from laya_uptime.testing.recording import FailedDelivery, RecordingListener, RecordingNotifier, RecordingWatchdog
+from laya_uptime.testing.recording import (
+    FailedDelivery,
+    RecordingListener,
+    RecordingNotifier,
+    RecordingOverseer,
+    RecordingWatchdog,
+)
 from laya_uptime.testing.scripted import PROBES, SIGNS, NoNetwork, ScriptedCheck
 from laya_uptime.testing.troubled import TroubledStore
 
@@ -30,6 +36,7 @@ __all__ = [
     "NoNetwork",
     "RecordingListener",
     "RecordingNotifier",
+    "RecordingOverseer",
     "RecordingWatchdog",
     "ScriptedCheck",
     "TroubledStore",

@@ -117,11 +117,13 @@ class CheckContract:
         assert seen.reason.is_ours
 
     async def test_a_check_that_is_cancelled_leaves_nothing_behind(self, via: Reach) -> None:
-        """As at a stop: no socket and no file."""
+        """As at a stop: no socket and no file, beside what the first look of all opened for those that follow."""
         async with ScriptedTarget(is_silent) as target:
-            before = _descriptors()
+            await self.look(target.port, via, SOON)
+            await target.all_gone()
+            before, seen = _descriptors(), target.connections
             probe = asyncio.ensure_future(self.look(target.port, via))
-            while not target.connections:
+            while target.connections == seen:
                 await via.clock.sleep(0.005)
             probe.cancel()
 

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from laya_uptime.domain.alert import Statistics, Transition
+from laya_uptime.domain.alert import Transition
 from laya_uptime.domain.incident import Followed
 from laya_uptime.domain.status import fresh
 from laya_uptime.ports import Listener, Round, Watchdog
@@ -23,15 +23,7 @@ class ListenerContract:
             for transition in (None, *Transition):
                 incident = an_incident()
                 followed = Followed(current=incident, closed=incident, transition=transition)
-                listener.round_done(
-                    Round(
-                        monitor=a_monitor(),
-                        result=result,
-                        health=fresh(NOON),
-                        followed=followed,
-                        statistics=Statistics(),
-                    )
-                )
+                listener.round_done(Round(monitor=a_monitor(), result=result, health=fresh(NOON), followed=followed))
 
     def test_it_takes_text_of_strangers(self, listener: Listener) -> None:
         """Line breaks, escapes, format signs, broken encodings, any length."""

@@ -1,4 +1,4 @@
-"""A notifier, a listener and a watchdog that write down what they are told."""
+"""A notifier, a listener, an overseer and a watchdog that write down what they are told."""
 
 import asyncio
 from collections import deque
@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from laya_uptime.domain.alert import Alert, Transition
 from laya_uptime.domain.incident import Incident
 from laya_uptime.domain.monitor import Monitor
+from laya_uptime.domain.result import Result
 from laya_uptime.errors import DeliveryError
 from laya_uptime.ports import Channel, Reach, Round
 
@@ -123,6 +124,33 @@ class RecordingListener:
     def delivery_failed(self, channel: Channel, alert: Alert, cause: str, *, wait: timedelta | None) -> None:
         """Keep the failure."""
         self.failed_deliveries.append(FailedDelivery(channel.id, alert, cause, wait))
+
+    def trouble(self, text: str) -> None:
+        """Keep the sentence."""
+        self.troubles.append(text)
+
+    def relief(self, text: str) -> None:
+        """Keep the sentence."""
+        self.reliefs.append(text)
+
+
+class RecordingOverseer:
+    """`ports.Overseer` that keeps everything it is handed, each kind in the order in which it came."""
+
+    def __init__(self) -> None:
+        """Have been handed nothing."""
+        self.results: list[Result] = []
+        self.slots: list[tuple[str, datetime]] = []
+        self.troubles: list[str] = []
+        self.reliefs: list[str] = []
+
+    def seen(self, result: Result) -> None:
+        """Keep the result."""
+        self.results.append(result)
+
+    def slot_over(self, monitor_id: str, due: datetime) -> None:
+        """Keep the slot."""
+        self.slots.append((monitor_id, due))
 
     def trouble(self, text: str) -> None:
         """Keep the sentence."""

@@ -15,8 +15,10 @@ The answers are health documents by their content type, so every monitor reads t
 """
 
 import asyncio
+import errno
 import socket
 import ssl
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Literal
 
@@ -24,7 +26,7 @@ from laya_uptime.domain.dns import NameServer
 from laya_uptime.domain.health import HEALTH_TYPE
 from laya_uptime.domain.reason import Reason
 from laya_uptime.domain.result import Answer, Body, DnsFacts, Evidence, Failure, Seen
-from laya_uptime.ports import Clock, Connection, Fault, Purpose, Reach, Trail
+from laya_uptime.ports import ClientCertificate, Clock, Connection, Dialling, Fault, Poll, Purpose, Reach, Trail
 
 PROBES: dict[str, Seen] = {}  # what the signs stand for, as far as they stand for something seen
 SIGNS = ".duxh?se"
@@ -100,12 +102,47 @@ class ScriptedCheck:
         return sign
 
 
+class _Over:
+    """What was over before it began."""
+
+    def cancel(self) -> None:
+        """Change nothing."""
+
+
 class NoNetwork:
     """`ports.Reach` that reaches nothing: for checks and notifiers that need none."""
 
     def __init__(self, clock: Clock) -> None:
         """Go by this clock."""
         self.clock = clock
+
+    @property
+    def poll(self) -> Poll:
+        """Raise OSError: there is nothing to wait for."""
+        raise OSError(errno.ENETDOWN, "there is no network")
+
+    def dial(
+        self,
+        host: str,
+        port: int,
+        done: Callable[[socket.socket | Fault], None],
+        *,
+        purpose: Purpose,
+        explicit: bool = False,
+        resolver: NameServer | None = None,
+        version: Literal[4, 6] | None = None,
+        trail: Trail,
+    ) -> Dialling:
+        """Call `done` with the fault that the network is unreachable."""
+        del purpose, explicit, resolver, version, trail
+        done(Fault(Failure(Reason.UNREACHABLE, f"there is no network to reach {host}:{port} through")))
+        return _Over()
+
+    def refusal(self, host: str) -> None:
+        """Refuse nothing: nothing can be reached anyway."""
+
+    def fast_context(self, *, ca_file: str | None = None) -> None:
+        """Have none."""
 
     async def connect(
         self,
@@ -115,11 +152,26 @@ class NoNetwork:
         purpose: Purpose,
         explicit: bool = False,
         resolver: NameServer | None = None,
+        version: Literal[4, 6] | None = None,
         trail: Trail | None = None,
     ) -> Connection:
         """Raise `Fault`: the network is unreachable."""
-        del purpose, explicit, resolver, trail
+        del purpose, explicit, resolver, version, trail
         raise Fault(Failure(Reason.UNREACHABLE, f"there is no network to reach {host}:{port} through"))
+
+    async def vet(
+        self,
+        host: str,
+        *,
+        purpose: Purpose,
+        explicit: bool = False,
+        resolver: NameServer | None = None,
+        version: Literal[4, 6] | None = None,
+        trail: Trail | None = None,
+    ) -> tuple[str, ...]:
+        """Raise `Fault`: the network is unreachable."""
+        del purpose, explicit, resolver, version, trail
+        raise Fault(Failure(Reason.UNREACHABLE, f"there is no network to reach {host} through"))
 
     async def ask(
         self,
@@ -148,7 +200,8 @@ class NoNetwork:
         insecure: bool = False,
         speaks_http: bool = True,
         admits_weak: bool = False,
+        client: ClientCertificate | None = None,
     ) -> ssl.SSLContext:
         """Return a context that nothing will use."""
-        del insecure, speaks_http, admits_weak
+        del insecure, speaks_http, admits_weak, client
         return ssl.create_default_context(cafile=ca_file)

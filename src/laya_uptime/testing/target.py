@@ -10,7 +10,7 @@ import asyncio
 import socket
 import ssl
 import struct
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Self
 
@@ -35,6 +35,9 @@ class Peer:
             except ssl.SSLWantReadError:
                 await self._flush()
                 await self._fill()
+            except ssl.SSLError:
+                await self._complain()
+                raise
             else:
                 await self._flush()
                 return
@@ -97,6 +100,12 @@ class Peer:
         """Hang up, in TLS without saying so."""
         self._socket.close()
 
+    async def _complain(self) -> None:
+        """Send the alert that says why not, and let the other side read it before it is hung up on."""
+        await self._flush()
+        while await asyncio.get_running_loop().sock_recv(self._socket, 65536):
+            pass
+
     async def _fill(self) -> None:
         data = await asyncio.get_running_loop().sock_recv(self._socket, 65536)
         if data:
@@ -138,6 +147,7 @@ class ScriptedTarget:
         self._script = script
         self._tls = tls
         self._tasks: set[asyncio.Task[None]] = set()
+        self._open: set[socket.socket] = set()
 
     def url(self, path: str = "/", *, host: str | None = None, userinfo: str = "") -> str:
         """Return the address of a path on this target."""
@@ -153,25 +163,34 @@ class ScriptedTarget:
         self._listener.bind((self.host, self.port))
         self._listener.listen(512)
         self.port = self._listener.getsockname()[1]
-        self._accepting = self._start(self._accept())
+        asyncio.get_running_loop().add_reader(self._listener, self._accept)
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        asyncio.get_running_loop().remove_reader(self._listener)
+        self._listener.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._listener.close()
+        for sock in self._open:
+            sock.close()  # of a conversation that ended before it began
 
     async def all_gone(self) -> None:
         """Wait until every connection so far has ended."""
-        while conversations := [task for task in self._tasks if task is not self._accepting]:
-            await asyncio.wait(conversations)
+        while self._tasks:
+            await asyncio.wait(self._tasks)
 
-    async def _accept(self) -> None:
-        while True:
-            sock, _ = await asyncio.get_running_loop().sock_accept(self._listener)
-            self.connections += 1
-            self._start(self._serve(sock))
+    def _accept(self) -> None:
+        try:
+            sock, _ = self._listener.accept()
+        except OSError:
+            return  # it has gone again, or no descriptor is left for it
+        sock.setblocking(False)
+        self.connections += 1
+        self._open.add(sock)
+        task = asyncio.create_task(self._serve(sock))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -183,9 +202,4 @@ class ScriptedTarget:
                 await self._script(peer)
         finally:
             peer.close()
-
-    def _start(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+            self._open.discard(sock)

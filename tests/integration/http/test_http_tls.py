@@ -379,7 +379,7 @@ def test_both_ways_to_read_a_certificate_agree(authority: Authority) -> None:
 def test_key_material_is_written_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys"))
 
-    context = tls.make_context(ca_file=None, insecure=False)
+    context = tls.make_context(tls.Options())
 
     assert not context.keylog_filename
     assert not (tmp_path / "keys").exists()

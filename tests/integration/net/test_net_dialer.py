@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from laya_uptime.adapters.clock import SystemClock
-from laya_uptime.adapters.net import dialer
+from laya_uptime.adapters.net import dialer, race
 from laya_uptime.adapters.net.dialer import GuardedDialer, has_route
 from laya_uptime.adapters.net.trail import ExchangeTrail
 from laya_uptime.domain.egress import EgressPolicy
@@ -154,15 +154,22 @@ async def test_a_cancelled_connect_leaves_nothing(silent_port: int, addresses: t
 
 @pytest.mark.usefixtures("no_socket_left")
 async def test_two_that_connect_in_the_same_moment_leave_one() -> None:
+    reach = a_dialer()
+    over: list[socket.socket | None] = []
     async with ScriptedTarget(echo) as target:
-        one = dialer._target(ip_address("127.0.0.1"), target.port)
-        tasks = [asyncio.create_task(dialer._attempt(one)) for _ in range(3)]
-        await asyncio.wait(tasks)
-        await dialer._abandon(tasks[1:])
-        await CLOCK.sleep(0)
+        places = [race.target(ip_address(f"127.0.0.{number}"), target.port) for number in (1, 2, 3)]
+        contest = race.Race(places, poll=reach.poll, clock=CLOCK, done=lambda sock, _address, _error: over.append(sock))
+        contest.start()
+        contest._next()
+        contest._next()  # all three are on their way now, and loopback answers at once
+        while not over:
+            await CLOCK.sleep(0.001)
 
-        assert [task.result().fileno() == -1 for task in tasks] == [False, True, True]
-        tasks[0].result().close()
+        assert len(over) == 1
+        assert over[0] is not None
+        assert [each.cause for each in contest.attempted] == ["", "no answer by then", "no answer by then"]
+        reach.poll.forget(over[0].fileno())
+        over[0].close()
 
 
 async def test_nobody_listening_is_refused() -> None:
@@ -175,14 +182,14 @@ async def test_nobody_listening_is_refused() -> None:
 
 @pytest.mark.parametrize("order", [("127.0.0.1", "2001:db8::1"), ("2001:db8::1", "127.0.0.1")])
 async def test_of_two_errors_the_more_telling_is_shown(order: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    attempt = dialer._attempt
+    begin = race.begin
 
-    async def no_route_beyond_loopback(target: dialer._Target) -> socket.socket:
-        if target.address == "2001:db8::1":
+    def no_route_beyond_loopback(towards: race.Target) -> socket.socket:
+        if towards.address == "2001:db8::1":
             raise OSError(errno.ENETUNREACH, "")
-        return await attempt(target)
+        return begin(towards)
 
-    monkeypatch.setattr(dialer, "_attempt", no_route_beyond_loopback)
+    monkeypatch.setattr(race, "begin", no_route_beyond_loopback)
     seen = await failure(a_dialer(*order).connect("two.test", 1, purpose=Purpose.CHECK))
 
     assert seen.reason is Reason.REFUSED
@@ -214,10 +221,10 @@ ERRORS = [
 async def test_r10_each_system_error_is_the_targets_or_ours(
     number: int, online: bool, reason: Reason, detail: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fail(target: dialer._Target) -> socket.socket:
+    def fail(towards: race.Target) -> socket.socket:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(dialer, "_attempt", fail)
+    monkeypatch.setattr(dialer, "begin", fail)
     seen = await failure(a_dialer(online=online).connect("127.0.0.1", 80, purpose=Purpose.CHECK))
 
     assert (seen.reason, seen.detail) == (reason, detail)

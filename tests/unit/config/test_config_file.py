@@ -449,3 +449,43 @@ def test_a_pipe_can_be_a_file(tmp_path: Path) -> None:
 
     os.close(reader)
     assert len(found.monitors) == 3
+
+
+@pytest.mark.parametrize(
+    ("monitors", "written", "every"),
+    [
+        pytest.param(100, "", True, id="a hundred can be read"),
+        pytest.param(101, "", False, id="more cannot"),
+        pytest.param(101, "log: { checks: every }", True, id="unless somebody wants to"),
+        pytest.param(1, "log: { checks: changes }", False, id="few, and still too many"),
+    ],
+)
+def test_every_check_is_logged_as_long_as_somebody_could_read_it(
+    configured: Configured, monitors: int, written: str, every: bool
+) -> None:
+    lines = "".join(f"  m{number}: http://x/\n" for number in range(monitors))
+
+    assert configured(f"monitors:\n{lines}{written}\n").logs_every_check is every
+
+
+def test_monitors_share_what_is_the_same(configured: Configured) -> None:
+    one, other = configured(
+        """
+        monitors:
+          a: { url: "http://x/a", every: 30s, confirm: 3, expect: [status == 200] }
+          b: { url: "http://x/b", every: 30s, confirm: 3, expect: [status == 200] }
+        """
+    ).monitors
+
+    assert one.monitor.rules is other.monitor.rules
+    assert one.monitor.patience is other.monitor.patience
+    assert one.monitor.every is other.monitor.every
+
+
+def test_numbers_that_are_equal_and_written_otherwise_are_not_taken_for_one_another(problems: Problems) -> None:
+    found = problems("monitors: {a: {url: 'http://x/', every: 1}, b: {url: 'http://x/', every: 1.0}}")
+
+    assert [problem.what for problem in found] == [
+        "monitors.a.every: the duration 1 has no unit",
+        "monitors.b.every: the duration 1.0 has no unit",
+    ]

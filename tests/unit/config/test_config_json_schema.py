@@ -112,7 +112,7 @@ def test_it_uses_no_keyword_that_this_test_does_not_know() -> None:
         "notify: {p: {type: pagerduty, routing_key: '${P}'}}",
         "site: {name: S, timezone: Europe/Berlin}",
         "defaults: {every: 2m, timeout: 1.5s, confirm: 1, recover: 100, cert_warning: 0s, health: required}",
-        "egress: {allow: 10.0.0.0/8}\nlog: {file: x, format: json, max_size: 10MB, keep: 5}\nstore: {retention: {results: 30d}}",
+        "egress: {allow: 10.0.0.0/8}\nlog: {file: x, format: json, max_size: 10MB, keep: 5, checks: every}\nstore: {retention: {results: 30d}}",
         "site:\nlog:\nnotify:\nmonitors:\n",
     ],
 )
@@ -154,6 +154,7 @@ def test_what_loads_is_accepted(problems: Callable[..., tuple[Problem, ...]], te
         "groups: {g: {name: x}}",
         "log: {max_size: 10}",
         "log: {keep: 0}",
+        "log: {checks: some}",
         "store: {results: 90d}",
         "site: {name: ''}",
         "site: []",

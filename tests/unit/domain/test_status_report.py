@@ -107,7 +107,7 @@ def test_the_uptime_never_turns_into_days() -> None:
 def test_a_service_is_called_what_is_believed_of_it(believed: Status, sign: str, expected: str) -> None:
     health = replace(fresh(NOON), believed=believed)
 
-    assert status_word(health, a_result(sign)) == expected
+    assert status_word(health, a_result(sign).verdict.reason) == expected
 
 
 def test_a_service_that_is_down_since_before_this_start_is_down() -> None:

@@ -194,6 +194,24 @@ async def test_a_restart_neither_forgets_a_deadline_nor_puts_it_off() -> None:
         assert world.told == [DOWN]
 
 
+async def test_a_report_that_is_no_news_is_remembered_as_well_as_the_first() -> None:
+    world = World(JOB)
+    async with world.running(killed=True):
+        await world.say()
+        await world.clock.advance("50m")
+        await world.say(text="the second")
+        heard = world.memory.pulses["job"].heard
+        assert heard is not None
+        assert heard.text == "the second"
+    async with world.running():
+        await world.clock.advance("63m")
+        assert world.told == []
+
+        await world.clock.advance("3m")
+
+        assert world.told == [DOWN]
+
+
 async def test_a_restart_does_not_begin_the_first_period_anew() -> None:
     world = World(JOB)
     for _ in range(3):

@@ -11,17 +11,20 @@ from laya_uptime.adapters.stores.memory import MemoryStore
 from laya_uptime.domain.status import Status
 from laya_uptime.engine.housekeeper import Housekeeper
 from laya_uptime.engine.pipeline import Pipeline
-from laya_uptime.engine.scheduler import Scheduler
+from laya_uptime.engine.probing import LocalProbing
 from laya_uptime.engine.writer import Writer
 from laya_uptime.errors import StoreError
 from laya_uptime.testing import (
     FakeClock,
+    NoNetwork,
     RecordingListener,
+    RecordingOverseer,
     RecordingWatchdog,
     TroubledStore,
     a_change,
     a_monitor,
     a_result,
+    watched,
 )
 
 SECOND = timedelta(seconds=1)
@@ -53,17 +56,24 @@ class House:
             listener=self.listener,
             local=lambda at: at.astimezone(UTC),
         )
-        self.scheduler = Scheduler([self.monitor], clock=self.clock, start=lambda _: None, passed_over=lambda _: None)
+        self.probing = LocalProbing(
+            [watched("?", self.monitor)], RecordingOverseer(), via=NoNetwork(self.clock), clock=self.clock
+        )
+        self.began = self.clock.monotonic()
         self.housekeeper = Housekeeper(
             clock=self.clock,
             store=self.store,
             writer=self.writer,
-            scheduler=self.scheduler,
+            probing=self.probing,
+            elapsed=self.elapsed,
             pipeline=self.pipeline,
             watchdog=self.watchdog,
             listener=self.listener,
             retention=90 * DAY,
         )
+
+    def elapsed(self) -> timedelta:
+        return timedelta(seconds=self.clock.monotonic() - self.began)
 
     @property
     def believed(self) -> str:
@@ -72,10 +82,10 @@ class House:
     @asynccontextmanager
     async def at_work(self, *, turning: bool = True) -> AsyncIterator["House"]:
         memory = await self.memory.open([self.monitor], [], at=self.clock.now())
-        self.pipeline.restore(memory, at=self.clock.now(), elapsed=self.scheduler.elapsed)
+        self.pipeline.restore(memory, at=self.clock.now(), elapsed=self.elapsed())
         duties = [self.writer.run, self.housekeeper.beat, self.housekeeper.look_for_blindness, self.housekeeper.prune]
         if turning:
-            duties.append(self.scheduler.run)
+            duties.append(self.probing.run)
         tasks = [asyncio.create_task(duty()) for duty in duties]
         await self.clock.settle()
         try:
@@ -164,7 +174,7 @@ async def test_a_wedged_scheduler_is_not_forgiven_because_the_database_fails_too
 async def test_a_monitor_that_nobody_sees_any_more_is_unknown_within_an_interval_of_three() -> None:
     async with House().at_work() as house:
         house.pipeline.absorb(
-            house.monitor, [a_result(".", house.monitor, at=house.clock.now())], elapsed=house.scheduler.elapsed
+            house.monitor, [a_result(".", house.monitor, at=house.clock.now())], elapsed=house.elapsed()
         )
         await house.clock.advance("179s")
         assert house.believed == "up"

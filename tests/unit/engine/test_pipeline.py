@@ -1,6 +1,7 @@
 """The pipeline on a ledger in memory: what one round, a gap or a restart implies, as it is stored."""
 
 from collections.abc import Coroutine
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -10,11 +11,13 @@ from laya_uptime.adapters.stores.memory import MemoryStore
 from laya_uptime.domain.alert import Transition
 from laya_uptime.domain.change import Change
 from laya_uptime.domain.incident import Closing, Incident
+from laya_uptime.domain.judge import judge
 from laya_uptime.domain.monitor import Monitor
+from laya_uptime.domain.result import Answer, Body, Evidence, Result
 from laya_uptime.domain.status import Status
 from laya_uptime.engine.pipeline import Pipeline
 from laya_uptime.ports import Write
-from laya_uptime.testing import NOON, RecordingListener, a_monitor, a_result
+from laya_uptime.testing import NOON, RecordingListener, a_monitor, a_probe, a_result
 
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
@@ -445,3 +448,18 @@ def test_the_status_is_written_only_when_it_changes_and_numbered_without_a_gap()
     written = [change.seq for change in world.changes if change.seq is not None]
     assert written == list(range(len(written)))
     assert len(written) == 5  # up, down, down again, up, degraded
+
+
+def test_a_large_body_does_not_wait_for_its_commit() -> None:
+    world = World()
+    body = Body(text="x" * 100_000, size=100_000)
+    observation = replace(a_probe(".", world.monitor), seen=Answer(Evidence(status=200, body=body)))
+    result = Result(observation=observation, verdict=judge(observation, world.monitor.rules))
+
+    round_ = world.pipeline.absorb(world.monitor, [result], elapsed=world.elapsed)
+    world.commit()
+
+    (stored,) = world.store.results
+    assert stored.observation.evidence == Evidence(status=200)
+    assert (stored.observation.at, stored.verdict.outcome) == (observation.at, result.verdict.outcome)
+    assert round_.result is result, "who hears of the round sees all of it"

@@ -1,7 +1,7 @@
 """The whole service in virtual time: scripted targets, a ledger in memory, channels that record."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -14,9 +14,11 @@ from laya_uptime.domain.alert import AlertStatus, Transition
 from laya_uptime.domain.incident import Closing, Incident
 from laya_uptime.domain.monitor import Monitor
 from laya_uptime.domain.status import Status
+from laya_uptime.engine.probing import LocalProbing
 from laya_uptime.engine.service import Service, Settings
-from laya_uptime.errors import StoreCorrupt, StoreError, StoreTooNew
-from laya_uptime.ports import Watched
+from laya_uptime.engine.sharding import Shards
+from laya_uptime.errors import ProbingLost, StoreCorrupt, StoreError, StoreTooNew
+from laya_uptime.ports import Overseer, Probing, Watched
 from laya_uptime.testing import (
     NOON,
     FakeClock,
@@ -57,6 +59,8 @@ class World:
         self.store = TroubledStore(self.memory)
         self.fallback = MemoryStore()
         self.processes = 0
+        self.restored: list[tuple[int, int]] = []  # monitors and probes so far, when told that all were taken up
+        self.probing: Callable[[Overseer], Probing] | None = None
 
     @property
     def watched(self) -> list[Watched]:
@@ -77,8 +81,12 @@ class World:
             listener=self.listener,
             watchdog=self.watchdog,
             settings=Settings(
-                owner=f"process-{self.processes}", local=lambda at: at.astimezone(UTC), chance=lambda: 0.0
+                owner=f"process-{self.processes}",
+                local=lambda at: at.astimezone(UTC),
+                chance=lambda: 0.0,
+                restored=lambda: self.restored.append((len(self.service.states), self.check.probes)),
             ),
+            probing=self.probing,
         )
         with self.clock.with_timeouts():
             run = asyncio.create_task(self.service.run(stop))
@@ -123,6 +131,13 @@ async def test_the_first_failure_alerts_every_channel_at_once() -> None:
         assert alert.facts.message == "Service is down (1 consecutive failures)"
         assert alert.facts.status is AlertStatus.FAILURE
         assert alert.facts.first_failure == NOON + MINUTE
+
+
+async def test_it_is_told_once_that_every_monitor_was_taken_up_before_the_first_check() -> None:
+    async with World(".").running() as world:
+        await world.pass_by(2)
+
+        assert world.restored == [(len(world.watched), 0)]
 
 
 async def test_reminders_come_at_every_fifth_failure() -> None:
@@ -314,7 +329,7 @@ async def test_a_check_that_hangs_ends_at_its_deadline_and_overlaps_with_nothing
         assert world.check.probes == 6
         assert world.state is Status.DOWN
         assert world.spans() == "down"
-        assert world.service.scheduler.counts.overrun == 15
+        assert world.service.probing.load.overrun == 15
         assert len(world.listener.slots) == 20
 
 
@@ -459,7 +474,7 @@ async def test_a_full_disk_stops_no_alert_and_our_own_trouble_is_told_d06() -> N
         assert told == [("laya-uptime", DOWN), ("Shop", DOWN), ("Shop", RECOVERED)]
 
         world.store.heal()
-        await world.clock.advance("1h")
+        await world.clock.advance("3602s")
 
         told = [(alert.facts.service, alert.transition) for alert in world.chat.delivered]
         assert told[3:] == [("laya-uptime", RECOVERED)]
@@ -499,6 +514,28 @@ async def test_without_any_database_monitoring_goes_on_in_memory_with_an_alarm_d
         assert "Monitoring goes on in memory" in world.listener.troubles[-1]
 
 
+async def test_checks_that_wait_for_room_are_told_once_and_so_is_the_end_of_it() -> None:
+    world = World("h" * 3 + "." * 20, monitor=a_monitor(every="10s", timeout="9s", in_step=True))
+    others = [ScriptedCheck("h" * 3 + "." * 20) for _ in range(3)]
+    world.also = [
+        watched(check, a_monitor(f"desk-{place}", every="10s", timeout="9s", in_step=True))
+        for place, check in enumerate(others)
+    ]
+    world.probing = lambda overseer: LocalProbing(
+        world.watched, overseer, via=NoNetwork(world.clock), clock=world.clock, limit=2
+    )
+    async with world.running():
+        await world.clock.advance("80s")
+
+        load = world.service.probing.load
+        (trouble,) = world.listener.troubles
+        (relief,) = world.listener.reliefs
+        assert "2 checks are due and wait for room, the first for 5 s: 2 are under way" in trouble
+        assert relief == f"No check waits for room any more; {load.late} have begun late since the start"
+        assert load.late > 0
+        assert load.in_flight == 0
+
+
 async def test_a_database_that_somebody_holds_for_a_moment_at_start_is_waited_for_d07() -> None:
     world = World(".")
     world.store.fail("database is locked")
@@ -532,5 +569,57 @@ async def test_five_hundred_monitors_for_an_hour_miss_nothing() -> None:
 
         assert {check.probes for check in checks} == {13}
         assert sum(check.overlaps for check in checks) == 0
-        assert world.service.scheduler.counts.missed == world.service.scheduler.counts.overrun == 0
+        assert world.service.probing.load.missed == world.service.probing.load.overrun == 0
         assert world.listener.troubles == []
+
+
+class Mortal(LocalProbing):
+    """Probing that is lost at once where it is `dead`, as a process that cannot be started."""
+
+    dead = False
+
+    async def run(self) -> None:
+        if Mortal.dead:
+            raise ProbingLost("was killed by SIGKILL")
+        watch = asyncio.ensure_future(super().run())
+        try:
+            while not Mortal.dead:
+                await self.clock.sleep(0.5)
+        finally:
+            watch.cancel()
+        raise ProbingLost("was killed by SIGKILL")
+
+    def is_turning(self, *, within: timedelta) -> bool:
+        return not Mortal.dead and super().is_turning(within=within)
+
+    clock: FakeClock
+
+
+async def test_while_a_part_of_the_probing_is_lost_its_monitors_become_unknown_and_nobody_is_woken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World(".")
+    monkeypatch.setattr(Mortal, "clock", world.clock, raising=False)
+    monkeypatch.setattr(Mortal, "dead", False)
+
+    def in_parts(overseer: Overseer) -> Probing:
+        def make(share: Sequence[Watched]) -> Probing:
+            return Mortal(share, overseer, via=NoNetwork(world.clock), clock=world.clock)
+
+        return Shards(world.watched, overseer, parts=1, make=make, clock=world.clock)
+
+    world.probing = in_parts
+    async with world.running():
+        await world.pass_by(3)
+        monkeypatch.setattr(Mortal, "dead", True)
+        await world.clock.advance("4m")
+        assert str(world.state) == "unknown"
+        assert world.watchdog.feedings >= 42  # it was told, so the service manager need not restart everything
+
+        monkeypatch.setattr(Mortal, "dead", False)
+        await world.clock.advance("2m")
+
+        assert str(world.state) == "up"
+        assert [part.split()[0] for part in world.spans().split(", ")] == ["up", "unknown", "up"]
+        assert world.chat.attempts == []
+        assert len(world.listener.troubles) == len(world.listener.reliefs) == 1

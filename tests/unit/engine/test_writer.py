@@ -278,6 +278,39 @@ async def test_only_plain_results_are_dropped_when_memory_runs_out(monkeypatch: 
         assert desk.listener.reliefs == ["The database can be written again; 451 plain results were not kept"]
 
 
+async def test_what_a_commit_holds_already_is_not_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer_module, "MOST_WAITING", 20)
+    async with Desk().open() as desk:
+        desk.store.fail()
+        began = [a_plain_result() for _ in range(15)]
+        for write in began:
+            desk.writer.submit(write)
+        await desk.clock.advance("1m")
+
+        for _ in range(30):
+            desk.writer.submit(a_plain_result())
+        desk.store.heal()
+        await desk.clock.advance("1m")
+
+        assert desk.committed[:15] == began
+        assert (len(desk.committed), desk.writer.dropped) == (20, 25)
+
+
+async def test_a_long_queue_keeps_of_each_result_what_the_store_will_keep(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer_module, "MOST_AT_ONCE", 10)
+    change = a_plain_result()
+    async with Desk().open() as desk:
+        desk.store.fail()
+        for _ in range(12):
+            desk.writer.submit(change)
+        desk.store.heal()
+        await desk.clock.advance("1m")
+
+        assert desk.committed[:10] == [change] * 10
+        assert desk.committed[10:] == [a_change(results=[change.results[0].measured()])] * 2
+        assert change.results[0].observation.evidence.body is not None
+
+
 async def test_news_is_never_dropped_however_much_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer_module, "MOST_WAITING", 100)
     async with Desk().open() as desk:

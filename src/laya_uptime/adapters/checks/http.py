@@ -6,31 +6,31 @@ redirect leaves that origin, credentials and all headers that could hold one are
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Annotated, Literal
 
 import msgspec
 
-from laya_uptime.adapters.net import wire
+from laya_uptime.adapters.net import curl, wire
 from laya_uptime.adapters.net.document import read_body
 from laya_uptime.adapters.net.exchange import overdue
-from laya_uptime.adapters.net.http1 import Response, request
+from laya_uptime.adapters.net.faults import words
+from laya_uptime.adapters.net.http1 import Exchange, Kept, Request
+from laya_uptime.adapters.net.proxy import Proxy
 from laya_uptime.adapters.net.trail import ExchangeTrail
 from laya_uptime.domain.dns import NameServer
 from laya_uptime.domain.reason import Reason
 from laya_uptime.domain.result import Answer, Evidence, Failure, Hop, Seen
 from laya_uptime.domain.secret import Secret
-from laya_uptime.domain.urls import parse_url, redact
-from laya_uptime.ports import Fault, Purpose, Reach
+from laya_uptime.domain.urls import canonical_host, parse_endpoint, parse_url, redact
+from laya_uptime.ports import ClientCertificate, Fault, Purpose, Reach
 
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _LONGEST_NAMED = 300  # characters of an address in a sentence
 
-# What may go to any origin. Every other header may be somebody's way to carry a token.
-_PUBLIC_HEADERS = frozenset(
-    ("accept", "accept-encoding", "accept-language", "cache-control", "content-type", "user-agent")
-)
 _BODY_HEADERS = frozenset(("content-encoding", "content-language", "content-location", "content-type"))
 
 
@@ -40,20 +40,59 @@ class HttpCheck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     url: Secret  # may carry user:password@ for Basic authentication
     method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] = "GET"
     headers: dict[str, Secret] = {}
+    bearer: Secret | None = None  # sent as Authorization: Bearer
     body: Secret | None = None
     redirects: Annotated[int, msgspec.Meta(ge=0, le=10)] = 5  # followed at most; 0: a redirect is the answer itself
     ca_file: str | None = None  # trusted instead of the system's authorities
+    insecure: bool = False  # True: the certificate is looked at but not verified
+    client_certificate: str | None = None  # shown to a server that asks; PEM
+    client_key: str | None = None  # where it is not in the same file
+    server_name: str | None = None  # whom the certificate must be for, and the server is told so; None: the URL's host
+    connect_to: str | None = None  # host:port that is connected instead of the URL's
+    ip: Literal[4, 6] | None = None  # None: both, whichever answers first
     resolver: str | None = None  # the name server that is asked instead of this machine's own
+    proxy: Secret | None = None  # http://[user:password@]host:port or socks5://...
+    keep_alive: bool = False  # True: the connection is kept for the next check
+    http_version: Literal["1.1", "2", "3"] = "1.1"  # the one that is spoken, and no other; 2 and 3 by libcurl
 
     def __post_init__(self) -> None:
         """Raise ValueError with a plain sentence, and without any secret, where no request can be made of this."""
-        parse_url(self.url.reveal())
+        url = parse_url(self.url.reveal())
         for name, value in self.headers.items():
             wire.check_header(name, value.reveal())
+        if self.bearer is not None:
+            wire.check_header("Authorization", self.bearer.reveal())
+            if any(name.lower() == "authorization" for name in self.headers):
+                raise ValueError("`bearer` and the header Authorization say the same thing twice")
         if not 0 <= self.redirects <= 10:
             raise ValueError("redirects must be from 0 to 10")
         if self.resolver is not None:
             NameServer.parse(self.resolver)
+        if self.client_key is not None and self.client_certificate is None:
+            raise ValueError("`client_key` needs `client_certificate`")
+        self._check_places()
+        if self.http_version != "1.1":
+            curl.check_request(self.http_version, scheme=url.scheme, method=self.method, has_body=self.body is not None)
+            for option in ("proxy", "keep_alive"):
+                if getattr(self, option):
+                    raise ValueError(f"`{option}` is for HTTP/1.1 alone")
+
+    def _check_places(self) -> None:
+        if self.server_name is not None:
+            try:
+                canonical_host(self.server_name)
+            except ValueError as error:
+                raise ValueError(f"`server_name`: {error}") from None
+        if self.connect_to is not None:
+            try:
+                _place(self.connect_to)
+            except ValueError as error:
+                raise ValueError(f"`connect_to`: {error}") from None
+        if self.proxy is not None:
+            try:
+                Proxy.parse(self.proxy.reveal())
+            except ValueError as error:
+                raise ValueError(f"`proxy`: {error}") from None
 
     @property
     def target(self) -> str:
@@ -61,119 +100,241 @@ class HttpCheck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         return redact(self.url.reveal())
 
     async def probe(self, via: Reach, *, timeout: timedelta) -> Seen:  # noqa: ASYNC109  it keeps what was seen until then
-        """Look once, on a fresh connection. An outage is returned, never raised; so is a passed deadline."""
-        journey = _Journey(self, via)
+        """Look once. An outage is returned, never raised; so is a passed deadline."""
+        over: asyncio.Future[Seen] = asyncio.get_running_loop().create_future()
+        looking = self.prepare(via).begin(timeout, over.set_result)
         try:
-            async with asyncio.timeout(timeout.total_seconds()):
-                return await journey.go()
-        except TimeoutError:  # every other one has become a Fault by now
-            return journey.overdue(timeout)
+            return await over
+        except asyncio.CancelledError:
+            looking.cancel()
+            raise
+
+    def prepare(self, via: Reach) -> "PreparedHttp":
+        """Return the check made ready to look through `via`."""
+        return PreparedHttp(self, via)
+
+
+class PreparedHttp:
+    """The request of a check, written once."""
+
+    __slots__ = ("exchange", "is_fast", "keeps", "kept", "redirects", "request", "via")
+
+    def __init__(self, check: HttpCheck, via: Reach) -> None:
+        """Write it. The check's options have been found sound."""
+        self.via = via
+        version = check.http_version
+        self.exchange = Exchange if version == "1.1" else partial(curl.CurlExchange, http_version=version)
+        self.redirects = check.redirects
+        self.keeps = check.keep_alive
+        self.kept: Kept | None = None
+        self.is_fast = version == "1.1"  # until the faster TLS library turns out not to get on with this server
+        certificate = check.client_certificate
+        self.request = Request(
+            method=check.method,
+            url=parse_url(check.url.reveal()),
+            headers=_headers(check),
+            body=b"" if check.body is None else check.body.reveal().encode("utf-8"),
+            keep_alive=check.keep_alive,
+            purpose=Purpose.CHECK,
+            explicit=True,
+            ca_file=check.ca_file,
+            insecure=check.insecure,
+            client=None if certificate is None else ClientCertificate(certificate, check.client_key),
+            resolver=None if check.resolver is None else NameServer.parse(check.resolver),
+            version=check.ip,
+            place=None if check.connect_to is None else _place(check.connect_to),
+            server_name=None if check.server_name is None else canonical_host(check.server_name),
+            proxy=None if check.proxy is None else Proxy.parse(check.proxy.reveal()),
+        )
+
+    def begin(self, timeout: timedelta, done: Callable[[Seen], None]) -> "_Journey":
+        """Look once: see `Prepared.begin`."""
+        journey = _Journey(self, timeout, done)
+        try:
+            journey.go()
+        except OSError as error:  # no descriptor is left to wait with
+            journey.cancel()
+            done(Failure(Reason.INTERNAL, words(error)[1]))
+        return journey
 
 
 class _Journey:
-    """One probe on its way from hop to hop."""
+    """One look on its way from hop to hop."""
 
-    def __init__(self, check: HttpCheck, via: Reach) -> None:
-        self._check = check
-        self._via = via
+    __slots__ = (
+        "_alarm",
+        "_been",
+        "_done",
+        "_exchange",
+        "_hops",
+        "_poll",
+        "_prepared",
+        "_request",
+        "_timeout",
+        "_trail",
+    )
+
+    def __init__(self, prepared: PreparedHttp, timeout: timedelta, done: Callable[[Seen], None]) -> None:
+        self._prepared = prepared
+        self._timeout = timeout
+        self._done: Callable[[Seen], None] | None = done
         self._hops: list[Hop] = []
-        self._trail = ExchangeTrail(via.clock)
-        self._url = parse_url(check.url.reveal())
-        self._method: str = check.method
-        self._headers = {name: value.reveal() for name, value in check.headers.items()}
-        self._body = b"" if check.body is None else check.body.reveal().encode("utf-8")
-        self._resolver = None if check.resolver is None else NameServer.parse(check.resolver)
-        self._been = {self._place}
+        self._been: set[tuple[str, tuple[str, str, int], str]] = set()
+        self._request = prepared.request
+        self._trail = ExchangeTrail(prepared.via.clock)
+        self._exchange: Exchange | curl.CurlExchange | None = None
+        self._alarm = 0
 
-    async def go(self) -> Seen:
-        while True:
-            try:
-                response = await request(
-                    self._via,
-                    self._method,
-                    self._url,
-                    headers=self._headers,
-                    body=self._body,
-                    purpose=Purpose.CHECK,
-                    explicit=True,
-                    ca_file=self._check.ca_file,
-                    resolver=self._resolver,
-                    trail=self._trail,
-                )
-            except Fault as fault:
-                return self._failed(fault.failure)
-            location = response.header("location")
-            if response.status not in _REDIRECTS or not location or not self._check.redirects:
-                return Answer(self._evidence(whole=True))
-            refused = self._turn(response, location)
-            if refused is not None:
-                return refused
+    def go(self) -> None:
+        prepared = self._prepared
+        self._poll = prepared.via.poll
+        seconds = self._timeout.total_seconds()
+        if prepared.is_fast and prepared.request.is_encrypted:
+            seconds /= 2  # the other half is for the library whose word counts
+            self._alarm = self._poll.alarm(seconds, self._half_time)
+        else:
+            self._alarm = self._poll.alarm(seconds, self._overdue)
+        kept, prepared.kept = prepared.kept, None
+        self._ask(kept)
 
-    def overdue(self, timeout: timedelta) -> Failure:
-        """Return the failure of a journey that its deadline ended."""
+    def cancel(self) -> None:
+        """Drop everything."""
+        self._done = None
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._alarm:
+            self._poll.silence(self._alarm)
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.cancel()
+
+    def _ask(self, kept: Kept | None = None) -> None:
+        prepared = self._prepared
+        self._exchange = prepared.exchange(
+            prepared.via,
+            self._request,
+            self._trail,
+            self._answered,
+            kept=kept,
+            keeps=prepared.keeps and self._request is prepared.request,
+            fast=prepared.is_fast,
+        )
+        self._exchange.start()
+
+    def _answered(self, trouble: Fault | None) -> None:
+        try:
+            seen = self._see(trouble)
+        except Exception as error:  # noqa: BLE001  our own mistake is nobody's outage; its text may hold what nobody shall see
+            seen = Failure(Reason.INTERNAL, f"the check itself failed ({type(error).__name__})")
+        if seen is not None:
+            self._finish(seen)
+
+    def _see(self, trouble: Fault | None) -> Seen | None:
+        """Return what was seen; None: the way goes on."""
+        if trouble is not None:
+            return self._failed(trouble.failure)
+        exchange, prepared = self._exchange, self._prepared
+        assert exchange is not None
+        if exchange.fell_back:
+            prepared.is_fast = False
+        if prepared.keeps and self._request is prepared.request:
+            prepared.kept = exchange.keep()
+        if self._trail.status in _REDIRECTS and prepared.redirects and (location := exchange.answer.location):
+            refused = self._turn(location)
+            if refused is None:
+                self._ask()
+            return refused
+        return Answer(self._evidence(whole=True))
+
+    def _finish(self, seen: Seen) -> None:
+        self._leave()
+        done, self._done = self._done, None
+        if done is not None:
+            done(seen)
+
+    def _half_time(self) -> None:
+        exchange = self._exchange
+        self._alarm = self._poll.alarm(self._timeout.total_seconds() / 2, self._overdue)
+        if exchange is not None and exchange.is_fast:
+            exchange.fall_back()
+
+    def _overdue(self) -> None:
         self._trail.enter(None)
-        return overdue(self._trail, timeout, self._evidence())
+        self._finish(overdue(self._trail, self._timeout, self._evidence()))
 
-    @property
     def _place(self) -> tuple[str, tuple[str, str, int], str]:
-        return self._method, self._url.origin, self._url.target
+        request = self._request
+        return request.method, request.url.origin, request.url.target
 
     def _evidence(self, *, whole: bool = False) -> Evidence:
         trail = self._trail
         body = None
         if trail.status is not None:
-            expected = self._method != "HEAD" and trail.status not in {204, 304}
+            expected = self._request.method != "HEAD" and trail.status not in {204, 304}
             body = read_body(bytes(trail.body), trail.content_type, whole=whole and expected)
-        return replace(trail.evidence(), body=body, redirects=tuple(self._hops))
+        return trail.evidence(body=body, redirects=tuple(self._hops))
 
     def _failed(self, failure: Failure) -> Failure:
         evidence = self._evidence()
         if not self._hops:
             return replace(failure, evidence=evidence)
-        here = _named(self._url.redacted)
+        here = _named(self._request.url.redacted)
         if failure.reason is Reason.BLOCKED_BY_POLICY:
             return Failure(Reason.REDIRECT_BLOCKED, f"redirect to {here} is blocked: {failure.detail}", evidence)
         return replace(failure, detail=f"{failure.detail} (after a redirect to {here})", evidence=evidence)
 
-    def _turn(self, response: Response, location: str) -> Failure | None:
+    def _turn(self, location: str) -> Failure | None:
         """Go where the answer points. Return why not where that must not be."""
-        here = self._url
+        request, status = self._request, self._trail.status
+        assert status is not None
+        here = request.url
         named = _named(redact(location))
-        self._hops.append(
-            Hop(url=_named(here.redacted), status=response.status, location=named, phases=self._trail.phases)
-        )
-        if len(self._hops) > self._check.redirects:
-            return self._stop(Reason.REDIRECT_LOOP, f"more than {self._check.redirects} redirects, the last to {named}")
+        self._been.add(self._place())
+        self._hops.append(Hop(url=_named(here.redacted), status=status, location=named, phases=self._trail.phases))
+        most = self._prepared.redirects
+        if len(self._hops) > most:
+            return self._stop(Reason.REDIRECT_LOOP, f"more than {most} redirects, the last to {named}")
         try:
             there = here.join(_as_text(location))
         except ValueError as error:
             return self._stop(Reason.REDIRECT_BLOCKED, f"redirect to {named} is blocked: {error}")
         if (here.scheme, there.scheme) == ("https", "http"):
             return self._stop(Reason.REDIRECT_BLOCKED, f"redirect to {named} is blocked: it leads from https to http")
-        self._rewrite(response.status)
+        onward = _rewritten(request, status)
         if there.origin == here.origin:
-            there = replace(there, credentials=here.credentials)
-        elif self._body:
+            self._request = onward.to(replace(there, credentials=here.credentials))
+        elif onward.body:
             sentence = f"redirect to {named} is blocked: it would take the request's body to another origin"
             return self._stop(Reason.REDIRECT_BLOCKED, sentence)
         else:
-            self._headers = {name: value for name, value in self._headers.items() if name.lower() in _PUBLIC_HEADERS}
-        self._url = there
-        if self._place in self._been:
+            self._request = onward.to_stranger(there)
+        if self._place() in self._been:
             return self._stop(Reason.REDIRECT_LOOP, f"redirects go round in a circle, back to {named}")
-        self._been.add(self._place)
-        self._trail = ExchangeTrail(self._via.clock)
+        self._trail = ExchangeTrail(self._prepared.via.clock)
         return None
-
-    def _rewrite(self, status: int) -> None:
-        """Turn the request into a GET where the status says so (RFC 9110 sections 15.4.2 to 15.4.4)."""
-        if (status == 303 and self._method != "HEAD") or (status in {301, 302} and self._method == "POST"):
-            self._method = "GET"
-            self._body = b""
-            self._headers = {name: value for name, value in self._headers.items() if name.lower() not in _BODY_HEADERS}
 
     def _stop(self, reason: Reason, detail: str) -> Failure:
         return Failure(reason, detail, self._evidence())
+
+
+def _headers(check: HttpCheck) -> dict[str, str]:
+    headers = {name: value.reveal() for name, value in check.headers.items()}
+    if check.bearer is not None:
+        headers["Authorization"] = f"Bearer {check.bearer.reveal()}"  # RFC 6750
+    return headers
+
+
+def _place(text: str) -> tuple[str, int]:
+    return parse_endpoint(f"tcp://{text}", scheme="tcp")
+
+
+def _rewritten(request: Request, status: int) -> Request:
+    """Return the request as a GET where the status says so (RFC 9110 sections 15.4.2 to 15.4.4)."""
+    if (status == 303 and request.method != "HEAD") or (status in {301, 302} and request.method == "POST"):
+        headers = {name: value for name, value in request.headers.items() if name.lower() not in _BODY_HEADERS}
+        return replace(request, method="GET", body=b"", headers=headers)
+    return request
 
 
 def _as_text(location: str) -> str:

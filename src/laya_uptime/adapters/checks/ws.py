@@ -23,10 +23,10 @@ from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI
 
 from laya_uptime.adapters.net import wire
+from laya_uptime.adapters.net.answer import LARGEST_BODY, shown_header
 from laya_uptime.adapters.net.document import read_body
 from laya_uptime.adapters.net.exchange import trusted
 from laya_uptime.adapters.net.faults import fault, words
-from laya_uptime.adapters.net.http1 import LARGEST_BODY, shown_header
 from laya_uptime.adapters.net.trail import ExchangeTrail
 from laya_uptime.domain.reason import Reason
 from laya_uptime.domain.result import Answer, Evidence, Failure, Seen

@@ -75,7 +75,7 @@ class Record:
 
 def to_ms(at: datetime) -> int:
     """Return the instant in whole milliseconds since 1970, UTC."""
-    return (at - _EPOCH) // _MS
+    return _whole_ms(at - _EPOCH)
 
 
 def from_ms(ms: int) -> datetime:
@@ -87,20 +87,25 @@ def pack(results: Iterable[tuple[int, int, Result]]) -> bytes:
     """Return (monitor number, region number, result) rows as one blob."""
     parts = [bytes([CODEC])]
     for monitor_id, region_id, result in results:
-        seen, verdict = result.observation, result.verdict
-        phases = seen.evidence.phases
-        steps = (phases.dns, phases.connect, phases.tls, phases.send, phases.wait, phases.read)
+        observation, verdict = result.observation, result.verdict
+        evidence, at = observation.seen.evidence, observation.at
+        phases = evidence.phases
         parts.append(
             _RECORD.pack(
                 monitor_id,
                 region_id,
-                to_ms(seen.at),
-                min(max((seen.at - seen.due) // _MS, -_LATEST), _LATEST),
+                _whole_ms(at - _EPOCH),
+                min(max(_whole_ms(at - observation.due), -_LATEST), _LATEST),
                 _OUTCOME_AT[verdict.outcome],
                 _REASON_AT[verdict.reason],
-                _tenths(seen.elapsed),
-                min(max(seen.evidence.status or 0, 0), 0xFFFF),
-                *(_ABSENT if step is None else _tenths(step) for step in steps),
+                _tenths(observation.elapsed),
+                min(max(evidence.status or 0, 0), 0xFFFF),
+                _ABSENT if phases.dns is None else _tenths(phases.dns),
+                _ABSENT if phases.connect is None else _tenths(phases.connect),
+                _ABSENT if phases.tls is None else _tenths(phases.tls),
+                _ABSENT if phases.send is None else _tenths(phases.send),
+                _ABSENT if phases.wait is None else _tenths(phases.wait),
+                _ABSENT if phases.read is None else _tenths(phases.read),
             )
         )
     return b"".join(parts)
@@ -129,5 +134,13 @@ def unpack(blob: bytes) -> Iterator[Record]:
             raise ValueError("the blob is garbled") from error
 
 
+# Dividing one timedelta by another makes several long integers of them; these two make none, for the same quotient.
+
+
+def _whole_ms(time: timedelta) -> int:
+    return (time.days * 86_400 + time.seconds) * 1_000 + time.microseconds // 1_000
+
+
 def _tenths(took: timedelta) -> int:
-    return min(max(took // _TENTH, 0), _ABSENT - 1)
+    tenths = (took.days * 86_400 + took.seconds) * 10_000 + took.microseconds // 100
+    return tenths if 0 <= tenths < _ABSENT else min(max(tenths, 0), _ABSENT - 1)

@@ -9,20 +9,22 @@ import asyncio
 import errno
 import socket
 import ssl
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Sequence
+from functools import lru_cache
 from ipaddress import IPv6Network, ip_address
 from itertools import chain, zip_longest
-from typing import Literal
+from typing import Literal, cast
 
+from laya_uptime.adapters.net import fast_tls
 from laya_uptime.adapters.net.connection import TcpConnection
 from laya_uptime.adapters.net.faults import fault, from_os_error, words
 from laya_uptime.adapters.net.icmp import NotPermitted, icmp_socket
 from laya_uptime.adapters.net.names.asking import Unanswered
 from laya_uptime.adapters.net.names.system import SystemNames
+from laya_uptime.adapters.net.poll import make_poll
+from laya_uptime.adapters.net.race import Race, Target, begin, failure, most_telling, target, without_ipv6
 from laya_uptime.adapters.net.resolver import Resolver, ThreadResolver
-from laya_uptime.adapters.net.sockaddr import SocketAddress, sockaddr
-from laya_uptime.adapters.net.tls import Contexts
+from laya_uptime.adapters.net.tls import Contexts, Options, make_context
 from laya_uptime.adapters.net.trail import ExchangeTrail
 from laya_uptime.domain.dns import NameServer, cause
 from laya_uptime.domain.egress import Address, EgressPolicy, plain
@@ -30,21 +32,17 @@ from laya_uptime.domain.reason import Reason
 from laya_uptime.domain.result import DnsFacts, Evidence
 from laya_uptime.domain.urls import canonical_host, literal
 from laya_uptime.failpoints import fp
-from laya_uptime.ports import Clock, Fault, Purpose, Trail
+from laya_uptime.ports import FAILED, WRITABLE, ClientCertificate, Clock, Fault, Poll, Purpose, Trail
 
-_STAGGER = 0.25  # seconds until the next address is tried beside the last, RFC 8305 section 5
 _MOST_TRIED = 16
 _OFFLINE = "this machine has no network"
 _MOST_NOTED = 64
+_MOST_WAYS = 16_384
 
 # Addresses for documentation (RFC 5737, RFC 3849): nobody is there, but a machine with a network has a route to them.
 _ANYWHERE = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
 
 _PUBLIC_IPV6 = IPv6Network("2000::/3")
-
-# When every address failed, the error that tells most is the one to show. Our own trouble comes first: with it in play,
-# the others prove nothing.
-_TELLING = (Reason.INTERNAL, Reason.REFUSED, Reason.RESET, Reason.TIMEOUT, Reason.UNREACHABLE)
 
 # What a missing network looks like: of the second family, a machine without one has not even an address.
 _NO_NETWORK = {errno.ENETUNREACH, errno.ENETDOWN, errno.EAFNOSUPPORT}
@@ -74,13 +72,6 @@ def _shortage() -> OSError | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Target:
-    family: socket.AddressFamily
-    address: str
-    place: SocketAddress
-
-
 class GuardedDialer:
     """How the checks and notifiers of this machine reach the network, under one egress policy."""
 
@@ -104,7 +95,11 @@ class GuardedDialer:
         self._names = names or SystemNames(clock=clock)
         self._asks_the_system = resolver is not None
         self._is_online = is_online
-        self._contexts = Contexts()
+        self._fast_contexts = Contexts(lambda options: fast_tls.make_context(options.ca_file))
+        self._contexts = Contexts(make_context)
+        self._ways: dict[tuple[str, int, Purpose, bool, Literal[4, 6] | None], Target] = {}
+        self._poll: Poll | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def context(
         self,
@@ -113,9 +108,34 @@ class GuardedDialer:
         insecure: bool = False,
         speaks_http: bool = True,
         admits_weak: bool = False,
+        client: ClientCertificate | None = None,
     ) -> ssl.SSLContext:
-        """Return the shared TLS context with these options. Raise OSError where the file of authorities is of no use."""
-        return self._contexts.get(ca_file=ca_file, insecure=insecure, speaks_http=speaks_http, admits_weak=admits_weak)
+        """Return the shared TLS context with these options. Raise OSError where a file is of no use."""
+        return self._contexts.get(
+            Options(ca_file=ca_file, insecure=insecure, speaks_http=speaks_http, admits_weak=admits_weak, client=client)
+        )
+
+    def fast_context(self, *, ca_file: str | None = None) -> object | None:
+        """Return the context of the faster TLS library with this option; None: there is none."""
+        if fast_tls.library() is None:
+            return None
+        return cast("object | None", self._fast_contexts.get(Options(ca_file=ca_file)))
+
+    @property
+    def poll(self) -> Poll:
+        """Return who waits for sockets in the running loop; made when it is first needed there.
+
+        Raise OSError where this machine has no descriptor left for it.
+        """
+        if self._poll is None or self._loop is None or not self._loop.is_running():
+            self._loop = asyncio.get_running_loop()
+            self._poll = make_poll(self._loop)
+        return self._poll
+
+    def refusal(self, host: str) -> str | None:
+        """Return why nobody may connect to this host for us, where it is an address; None: he may."""
+        address = self._written(host)
+        return None if address is None else self._policy.refusal(address)
 
     async def connect(
         self,
@@ -125,28 +145,137 @@ class GuardedDialer:
         purpose: Purpose,
         explicit: bool = False,
         resolver: NameServer | None = None,
+        version: Literal[4, 6] | None = None,
         trail: Trail | None = None,
     ) -> TcpConnection:
         """Resolve, vet and connect. Raise `Fault` with reason, detail and partial evidence when there is no connection."""
         trail = ExchangeTrail(self.clock) if trail is None else trail
-        addresses = await self._addresses(host, resolver, trail)
-        allowed = self._vet(addresses, trail, purpose=purpose, explicit=explicit)
-        trail.enter("connect")
+        over: asyncio.Future[socket.socket | Fault] = asyncio.get_running_loop().create_future()
+        dialling = self.dial(
+            host,
+            port,
+            over.set_result,
+            purpose=purpose,
+            explicit=explicit,
+            resolver=resolver,
+            version=version,
+            trail=trail,
+        )
         try:
-            sock, address = await self._race([_target(address, port) for address in allowed])
-        except OSError as error:
-            trail.enter(None)
-            raise self._unreached(error, trail) from error
-        trail.address = address
-        trail.enter(None)
-        connection = TcpConnection(sock, trail=trail, clock=self.clock)
+            outcome = await over
+        except asyncio.CancelledError:
+            dialling.cancel()
+            if over.done() and not over.cancelled() and isinstance(late := over.result(), socket.socket):
+                self.poll.closing(
+                    late.fileno()
+                )  # it was connected in the very moment in which nobody wanted it any more
+                late.close()
+            raise
+        if isinstance(outcome, Fault):
+            raise outcome
+        self.poll.forget(outcome.fileno())
+        sock = socket.socket(fileno=outcome.detach())  # the loop and its transports want the full one
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return TcpConnection(sock, trail=trail, clock=self.clock)
+
+    def dial(
+        self,
+        host: str,
+        port: int,
+        done: Callable[[socket.socket | Fault], None],
+        *,
+        purpose: Purpose,
+        explicit: bool = False,
+        resolver: NameServer | None = None,
+        version: Literal[4, 6] | None = None,
+        trail: Trail,
+    ) -> "_Dialling":
+        """Resolve, vet and connect, and call `done` once with the socket, or with the fault (see `Reach.dial`)."""
+        dialling = _Dialling(self, port, done, purpose, explicit, version, trail)
+        way = self._ways.get((host, port, purpose, explicit, version))
+        if way is not None:
+            trail.addresses = (way.address,)
+            dialling.go(way)
+        elif (known := self._written(host)) is not None:
+            trail.addresses = (str(known),)
+            dialling.towards(host, (known,))
+        else:
+            dialling.looking_up(host, self._addresses(host, resolver, trail))
+        return dialling
+
+    def _written(self, host: str) -> Address | None:
+        """Return the address where the host is one; what is neither that nor a name is left to who looks names up."""
+        try:
+            return _literal(host)
+        except ValueError:
+            return None
+
+    def targets(
+        self,
+        host: str,
+        addresses: Sequence[Address],
+        port: int,
+        trail: Trail,
+        *,
+        purpose: Purpose,
+        explicit: bool,
+        version: Literal[4, 6] | None,
+    ) -> list[Target]:
+        """Return where to connect, best first. Raise `Fault` where nothing of it may be connected."""
+        if version is not None:
+            addresses = _of_version(addresses, version, host, trail)
+        allowed = self._vet(addresses, trail, purpose=purpose, explicit=explicit)
+        found = [target(address, port) for address in allowed]
+        if len(addresses) == 1 and found[0].address == host:
+            # The policy does not change, so a host that is an address needs vetting once.
+            if len(self._ways) >= _MOST_WAYS:
+                self._ways.clear()
+            self._ways[host, port, purpose, explicit, version] = found[0]
+        return found
+
+    def connected(self, sock: socket.socket, trail: Trail, *, purpose: Purpose) -> socket.socket | Fault:
+        """Return the socket that was connected, or the fault of what came between."""
         try:
             if purpose is Purpose.CHECK:
                 fp("check.socket_open")
         except OSError as error:
-            connection.close()
-            raise from_os_error(error, _evidence(trail)) from error
-        return connection
+            self.poll.closing(sock.fileno())
+            sock.close()
+            return from_os_error(error, _evidence(trail))
+        return sock
+
+    async def vet(
+        self,
+        host: str,
+        *,
+        purpose: Purpose,
+        explicit: bool = False,
+        resolver: NameServer | None = None,
+        version: Literal[4, 6] | None = None,
+        trail: Trail | None = None,
+    ) -> tuple[str, ...]:
+        """Resolve, vet, and return the addresses that there is a route to, in the order in which to try them.
+
+        Nothing is sent to any of them. Raise `Fault` with reason, detail and partial evidence.
+        """
+        trail = ExchangeTrail(self.clock) if trail is None else trail
+        addresses = await self._addresses(host, resolver, trail)
+        # The port is any: a datagram socket that connects only looks for a route.
+        targets = self.targets(host, addresses, 9, trail, purpose=purpose, explicit=explicit, version=version)
+        routed: list[str] = []
+        errors: list[OSError] = []
+        for towards in targets:
+            try:
+                _aim(socket.socket(towards.family, socket.SOCK_DGRAM), towards).close()
+            except OSError as error:
+                errors.append(error)
+            else:
+                routed.append(towards.address)
+        if not routed:
+            worst = most_telling(errors)
+            raise self.unreached(worst, trail) from worst
+        return tuple(routed)
 
     async def ask(
         self,
@@ -178,24 +307,20 @@ class GuardedDialer:
         """
         trail = ExchangeTrail(self.clock) if trail is None else trail
         addresses = await self._addresses(host, None, trail)
-        if version is not None:
-            addresses = [address for address in addresses if address.version == version]
-            if not addresses:
-                raise fault(Reason.DNS, f"{host} has no IPv{version} address", _evidence(trail))
-        allowed = self._vet(addresses, trail, purpose=Purpose.CHECK, explicit=True)
+        targets = self.targets(host, addresses, 0, trail, purpose=Purpose.CHECK, explicit=True, version=version)
         errors: list[OSError] = []
-        for target in (_target(address, 0) for address in allowed):
+        for towards in targets:
             try:
-                sock = _aim(icmp_socket(target.family), target)
+                sock = _aim(icmp_socket(towards.family), towards)
             except NotPermitted as error:
                 raise fault(Reason.INTERNAL, str(error), _evidence(trail)) from error
             except OSError as error:
                 errors.append(error)
             else:
-                trail.address = target.address
+                trail.address = towards.address
                 return sock
-        worst = min(errors, key=_tells)
-        raise self._unreached(worst, trail) from worst
+        worst = most_telling(errors)
+        raise self.unreached(worst, trail) from worst
 
     async def _addresses(self, host: str, server: NameServer | None, trail: Trail) -> list[Address]:
         try:
@@ -236,7 +361,7 @@ class GuardedDialer:
         if refusal is not None:
             raise fault(Reason.BLOCKED_BY_POLICY, f"name server {refusal}", _evidence(trail))
 
-    def _vet(self, addresses: list[Address], trail: Trail, *, purpose: Purpose, explicit: bool) -> list[Address]:
+    def _vet(self, addresses: Sequence[Address], trail: Trail, *, purpose: Purpose, explicit: bool) -> list[Address]:
         """Return the addresses that may be connected, in the order in which to try them."""
         notification = purpose is Purpose.NOTIFICATION
         refusals = {
@@ -251,33 +376,6 @@ class GuardedDialer:
         denied = [address for address in addresses if address not in set(allowed)]
         trail.addresses = tuple(str(address) for address in (*allowed, *denied)[:_MOST_NOTED])
         return allowed
-
-    async def _race(self, targets: Sequence[_Target]) -> tuple[socket.socket, str]:
-        """Return the first socket that connects. Raise the most telling OSError where none does."""
-        if len(targets) == 1:
-            return await _attempt(targets[0]), targets[0].address
-        waiting = list(reversed(targets))
-        running: dict[asyncio.Task[socket.socket], str] = {}
-        errors: list[OSError] = []
-        try:
-            while waiting or running:
-                if waiting:
-                    target = waiting.pop()
-                    running[asyncio.create_task(_attempt(target))] = target.address
-                done, _ = await asyncio.wait(
-                    running, timeout=_STAGGER if waiting else None, return_when=asyncio.FIRST_COMPLETED
-                )
-                for task in done:
-                    error = task.exception()
-                    if error is None:
-                        return task.result(), running.pop(task)
-                    del running[task]
-                    if not isinstance(error, OSError):
-                        raise error
-                    errors.append(error)
-        finally:
-            await _abandon(running)
-        raise min(errors, key=_tells)
 
     def _nowhere(self, name: str, server: NameServer | None, trail: Trail) -> Fault:
         """Return the fault of a name that has no address, with what was said of it."""
@@ -325,64 +423,185 @@ class GuardedDialer:
             return fault(Reason.DNS, f"no such name: {name}", evidence)
         return fault(Reason.DNS, f"name server failed for {name}", evidence)
 
-    def _unreached(self, error: OSError, trail: Trail) -> Fault:
+    def unreached(self, error: OSError, trail: Trail) -> Fault:
+        """Return the fault of a connection that none of the addresses took."""
         evidence = _evidence(trail)
         if error.errno in _NO_NETWORK and not self._is_online():
             return fault(Reason.PROBE_OFFLINE, _OFFLINE, evidence)
         return from_os_error(error, evidence, phase="connect")
 
 
-async def _attempt(target: _Target) -> socket.socket:
-    sock = socket.socket(target.family, socket.SOCK_STREAM)
-    try:
-        sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        await asyncio.get_running_loop().sock_connect(sock, target.place)
-    except OSError as error:
+class _Dialling:
+    """One connection on its way: first a name, then a race of its addresses."""
+
+    __slots__ = (
+        "_dialer",
+        "_done",
+        "_explicit",
+        "_poll",
+        "_port",
+        "_purpose",
+        "_race",
+        "_sock",
+        "_task",
+        "_towards",
+        "_trail",
+        "_version",
+    )
+
+    def __init__(
+        self,
+        dialer: GuardedDialer,
+        port: int,
+        done: Callable[[socket.socket | Fault], None],
+        purpose: Purpose,
+        explicit: bool,  # noqa: FBT001  one caller, and this is the way of every check
+        version: Literal[4, 6] | None,
+        trail: Trail,
+    ) -> None:
+        self._dialer = dialer
+        self._port = port
+        self._done: Callable[[socket.socket | Fault], None] | None = done
+        self._purpose = purpose
+        self._explicit = explicit
+        self._version = version
+        self._trail = trail
+        self._task: asyncio.Task[None] | None = None
+        self._race: Race | None = None
+        self._sock: socket.socket | None = None  # on its way, where there is no race
+
+    def looking_up(self, host: str, addresses: Coroutine[None, None, list[Address]]) -> None:
+        """Go on when the name has been looked up."""
+        self._task = asyncio.get_running_loop().create_task(self._look_up(host, addresses))
+
+    async def _look_up(self, host: str, addresses: Coroutine[None, None, list[Address]]) -> None:
+        try:
+            found = await addresses
+        except Fault as trouble:
+            self._finish(trouble)
+        except Exception as error:  # noqa: BLE001  whoever waits must hear of it; the text may hold what nobody shall see
+            self._finish(fault(Reason.INTERNAL, f"the lookup failed by itself ({type(error).__name__})", Evidence()))
+        else:
+            self.towards(host, found)
+
+    def towards(self, host: str, addresses: Sequence[Address]) -> None:
+        """Vet these, and connect to the first that answers."""
+        trail = self._trail
+        try:
+            targets = self._dialer.targets(
+                host,
+                addresses,
+                self._port,
+                trail,
+                purpose=self._purpose,
+                explicit=self._explicit,
+                version=self._version,
+            )
+        except Fault as trouble:
+            self._finish(trouble)
+        except OSError as error:  # the zone of an address is not one of this machine
+            self._finish(self._dialer.unreached(error, trail))
+        else:
+            self.race(targets)
+
+    def race(self, targets: Sequence[Target]) -> None:
+        """Connect to the first of these that answers."""
+        if len(targets) == 1:
+            self.go(targets[0])
+            return
+        self._trail.enter("connect")
+        try:
+            poll = self._dialer.poll
+        except OSError as error:
+            self._over(None, error)
+            return
+        self._race = Race(targets, poll=poll, clock=self._dialer.clock, done=self._raced)
+        self._race.start()
+
+    def go(self, towards: Target) -> None:
+        """Connect to the one address there is."""
+        self._towards = towards
+        self._trail.enter("connect")
+        try:
+            poll = self._poll = self._dialer.poll
+            sock = self._sock = begin(towards)
+        except OSError as error:
+            self._over(None, without_ipv6(error, towards))
+        else:
+            self._trail.address = towards.address  # of the connection, once there is one
+            poll.watch(sock.fileno(), self._ready)
+
+    def _ready(self, events: int) -> None:
+        sock = self._sock
+        if sock is None or not events & (WRITABLE | FAILED):
+            return
+        self._sock = None
+        if (events & FAILED or not self._poll.tells_failure) and (error := failure(sock)) is not None:
+            self._drop(sock)
+            self._over(None, without_ipv6(error, self._towards))
+        else:
+            self._over(sock, None)
+
+    def _drop(self, sock: socket.socket) -> None:
+        self._poll.closing(sock.fileno())
         sock.close()
-        raise _without_ipv6(error, target) from error
-    except BaseException:
-        sock.close()
-        raise
-    return sock
+
+    def _raced(self, sock: socket.socket | None, address: str, error: OSError | None) -> None:
+        race, trail = self._race, self._trail
+        self._race = None
+        if race is not None and race.attempted:
+            trail.attempts = tuple(race.attempted)
+        trail.address = address or None
+        self._over(sock, error)
+
+    def _over(self, sock: socket.socket | None, error: OSError | None) -> None:
+        self._trail.enter(None)
+        if sock is not None:
+            self._finish(self._dialer.connected(sock, self._trail, purpose=self._purpose))
+            return
+        self._trail.address = None
+        assert error is not None
+        self._finish(self._dialer.unreached(error, self._trail))
+
+    def _finish(self, outcome: socket.socket | Fault) -> None:
+        done, self._done = self._done, None
+        if done is not None:
+            done(outcome)
+
+    def cancel(self) -> None:
+        """Give it up; nobody is called any more."""
+        self._done = None
+        if self._task is not None:
+            self._task.cancel()
+        race, self._race = self._race, None
+        if race is not None:
+            race.cancel()
+        sock, self._sock = self._sock, None
+        if sock is not None:
+            self._drop(sock)
 
 
-def _aim(sock: socket.socket, target: _Target) -> socket.socket:
+@lru_cache(maxsize=4096)
+def _literal(host: str) -> Address | None:
+    return literal(canonical_host(host))
+
+
+def _of_version(addresses: Sequence[Address], version: int, host: str, trail: Trail) -> Sequence[Address]:
+    """Return the addresses of one family. Raise `Fault` where there are none."""
+    found = [address for address in addresses if address.version == version]
+    if not found:
+        raise fault(Reason.DNS, f"{host} has no IPv{version} address", _evidence(trail))
+    return found
+
+
+def _aim(sock: socket.socket, towards: Target) -> socket.socket:
     """Return the datagram socket connected to the target. Sends nothing."""
     try:
-        sock.connect(target.place)
+        sock.connect(towards.place)
     except OSError as error:
         sock.close()
-        raise _without_ipv6(error, target) from error
+        raise without_ipv6(error, towards) from error
     return sock
-
-
-def _without_ipv6(error: OSError, target: _Target) -> OSError:
-    """Return what an error of connecting means."""
-    if error.errno == errno.EADDRNOTAVAIL and target.family is socket.AF_INET6:
-        # No IPv6 address to come from; for IPv4 the same error means that the local ports are used up.
-        return OSError(errno.EAFNOSUPPORT, "no IPv6")
-    return error
-
-
-async def _abandon(running: Iterable[asyncio.Task[socket.socket]]) -> None:
-    """End the attempts that lost, and close what some of them may have opened in the same moment."""
-    losers = list(running)
-    for task in losers:
-        task.cancel()
-        task.add_done_callback(_close)  # also when this very wait is cancelled
-    if losers:
-        await asyncio.wait(losers)
-
-
-def _close(task: asyncio.Task[socket.socket]) -> None:
-    if not task.cancelled() and task.exception() is None:
-        task.result().close()
-
-
-def _target(address: Address, port: int) -> _Target:
-    family, place = sockaddr(address, port)
-    return _Target(family, str(address), place)
 
 
 def _in_order(addresses: tuple[str, ...]) -> tuple[str, ...]:
@@ -403,7 +622,7 @@ def _has_public_ipv6() -> bool:
         return False
 
 
-def _interleaved(addresses: list[Address]) -> list[Address]:
+def _interleaved(addresses: Sequence[Address]) -> list[Address]:
     """Return the addresses with families taking turns, the resolver's first choice first (RFC 8305 section 4)."""
     first = [address for address in addresses if address.version == addresses[0].version]
     second = [address for address in addresses if address.version != addresses[0].version]
@@ -411,10 +630,12 @@ def _interleaved(addresses: list[Address]) -> list[Address]:
     return [address for address in turns if address is not None]
 
 
-def _tells(error: OSError) -> tuple[int, bool]:
-    reason, _ = words(error)
-    return _TELLING.index(reason), error.errno == errno.EAFNOSUPPORT
-
-
 def _evidence(trail: Trail) -> Evidence:
-    return Evidence(addresses=trail.addresses, address=trail.address, phases=trail.phases, tls=trail.tls, dns=trail.dns)
+    return Evidence(
+        addresses=trail.addresses,
+        address=trail.address,
+        attempts=trail.attempts,
+        phases=trail.phases,
+        tls=trail.tls,
+        dns=trail.dns,
+    )

@@ -9,6 +9,8 @@ import codecs
 import json
 import math
 import re
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Never
 
 from laya_uptime.domain.result import Body
@@ -29,6 +31,9 @@ _INTEGER = re.compile(r"-?[0-9]{1,20}")
 _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89abAB]|\\u[dD][c-fC-F]")
 
 
+_OFTEN = 2048  # bytes of a body that is remembered for the next time
+
+
 class _Unfit(ValueError):
     """Valid JSON that cannot be used. Its text is a fault for people."""
 
@@ -38,14 +43,18 @@ def read_body(data: bytes, content_type: str, *, whole: bool = True) -> Body:
 
     `whole` is False for the first part of a body that broke off: then it is text only, and nothing is a fault.
     """
-    media_type, declared = _media_type(content_type)
+    # Many services say the same thing for days; what was read once need not be read again.
+    return _read_often(data, content_type, whole) if len(data) <= _OFTEN else _read(data, content_type, whole)
+
+
+def _read(data: bytes, content_type: str, whole: bool) -> Body:  # noqa: FBT001  the cache takes no keywords as cheaply
+    media_type, declared, claims = _media_type(content_type)
     text, charset_fault = _text(data, declared)
     body = Body(content_type=media_type, text=text, size=len(data))
     if not whole:
         return body
     if charset_fault is not None:
         return Body(content_type=media_type, text=text, size=len(data), fault=charset_fault, misdeclared=True)
-    claims = _JSON_TYPE.fullmatch(media_type) is not None
     if not claims and text.lstrip(" \t\r\n\ufeff")[:1] not in {"{", "["}:
         return body
     try:
@@ -63,10 +72,15 @@ def read_body(data: bytes, content_type: str, *, whole: bool = True) -> Body:
     return Body(content_type=media_type, text=text, size=len(data), document=document, is_document=True)
 
 
-def _media_type(content_type: str) -> tuple[str, str | None]:
-    """Return the media type in lower case and the declared charset, None where none is."""
+_read_often = lru_cache(maxsize=512)(_read)
+
+
+@lru_cache(maxsize=512)
+def _media_type(content_type: str) -> tuple[str, str | None, bool]:
+    """Return the media type in lower case, the declared charset, None where none is, and whether that claims JSON."""
     charset = _CHARSET_PARAMETER.search(content_type)
-    return content_type.partition(";")[0].strip().lower()[:100], None if charset is None else charset[1].lower()
+    media_type = content_type.partition(";")[0].strip().lower()[:100]
+    return media_type, None if charset is None else charset[1].lower(), _JSON_TYPE.fullmatch(media_type) is not None
 
 
 def _text(data: bytes, declared: str | None) -> tuple[str, str | None]:
@@ -95,9 +109,17 @@ def _parse(text: str) -> object:
         raise _Unfit("the JSON begins with a byte order mark")
     if not text.strip(" \t\r\n"):
         raise _Unfit("not valid JSON: the body is empty")
-    document: object = _JSON.decode(text)
+    # As JSONDecoder.decode does it, but for the regular expressions that only look for white space; what does not end
+    # at the end goes through that for its exact words.
+    bare = text.strip(" \t\r\n")
+    try:
+        document, end = _scan(bare, 0)
+    except (StopIteration, json.JSONDecodeError):
+        end = -1
+    if end != len(bare):
+        document = _JSON.decode(text)
     # Only a text with that many brackets can be that deep.
-    if text.count("[") + text.count("{") > _DEEPEST or _ESCAPED_SURROGATE.search(text):
+    if text.count("[") + text.count("{") > _DEEPEST or ("\\u" in text and _ESCAPED_SURROGATE.search(text)):
         _inspect(document)
     return document
 
@@ -131,6 +153,7 @@ def _integer(text: str) -> int | float:
 
 
 _JSON = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_float=_float, parse_int=_integer)
+_scan: Callable[[str, int], tuple[object, int]] = _JSON.scan_once  # type: ignore[attr-defined]  # what decode() calls
 
 
 def _inspect(document: object) -> None:

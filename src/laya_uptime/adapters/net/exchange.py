@@ -7,18 +7,26 @@ from laya_uptime.adapters.net.faults import fault
 from laya_uptime.adapters.net.trail import ExchangeTrail
 from laya_uptime.domain.reason import Reason
 from laya_uptime.domain.result import Evidence, Failure
-from laya_uptime.ports import Reach
+from laya_uptime.ports import ClientCertificate, Reach
 
 
 def trusted(
-    via: Reach, trail: ExchangeTrail, *, ca_file: str | None, speaks_http: bool = True, admits_weak: bool = False
+    via: Reach,
+    trail: ExchangeTrail,
+    *,
+    ca_file: str | None,
+    insecure: bool = False,
+    speaks_http: bool = True,
+    admits_weak: bool = False,
+    client: ClientCertificate | None = None,
 ) -> ssl.SSLContext:
-    """Return the TLS context with these options (`Reach.context`). Raise `Fault` where the file is of no use."""
+    """Return the TLS context with these options (`Reach.context`). Raise `Fault` where a file is of no use."""
     try:
-        return via.context(ca_file=ca_file, speaks_http=speaks_http, admits_weak=admits_weak)
+        return via.context(
+            ca_file=ca_file, insecure=insecure, speaks_http=speaks_http, admits_weak=admits_weak, client=client
+        )
     except OSError as error:
-        cause = "cannot be read" if isinstance(error, FileNotFoundError | PermissionError) else "holds no certificate"
-        raise fault(Reason.INTERNAL, f"the file of certificate authorities {cause}", trail.evidence()) from error
+        raise fault(Reason.INTERNAL, str(error), trail.evidence()) from error
 
 
 def overdue(trail: ExchangeTrail, timeout: timedelta, evidence: Evidence) -> Failure:

@@ -1,39 +1,48 @@
-"""One HTTP/1.1 exchange on a fresh connection, with every step timed and every size bounded.
+"""One HTTP/1.1 exchange as a state machine on the poll: no task, no future, no transport.
+
+          dial          proxy?         https?
+    DIALLING ──> OPENING ──> SHAKING ──> SENDING ──> READING ──> DONE
+        └───────────┴───────────┴───────────┴──────────┴── fault ──┘
+
+Each state has one function in `_STEPS`; the poll calls the present one when the socket is ready, and a function that gets
+its state done goes straight on to the next, so that a fast server costs two turns: connected, answered. The socket is
+edge-triggered: reading goes on until less came than there was room for.
 
 Checks and notifiers share it. A redirect is an answer like any other here: a check follows it itself, a notifier never
-does. The parser is llhttp, as strict as it comes except for line ends, where RFC 9112 section 2.2 lets a bare LF pass.
-Nothing the peer sends can cost more than the limits below; nothing it withholds lasts longer than the caller's deadline.
+does. What limits the peer is in `Answer`; what it withholds lasts no longer than the caller's deadline.
 """
 
+import asyncio
+import socket
 import ssl
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import NoReturn
-
-import httptools
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from laya_uptime.adapters.net import wire
-from laya_uptime.adapters.net.content import Decoder, NotDecodable, Overflow
+from laya_uptime.adapters.net.answer import Answer
 from laya_uptime.adapters.net.exchange import trusted
+from laya_uptime.adapters.net.fast_tls import FastSession
 from laya_uptime.adapters.net.faults import fault, from_os_error
+from laya_uptime.adapters.net.proxy import Proxy, Tunnel
+from laya_uptime.adapters.net.session import Session, TlsSession, in_words
 from laya_uptime.adapters.net.trail import ExchangeTrail
 from laya_uptime.domain.dns import NameServer
 from laya_uptime.domain.reason import Reason
 from laya_uptime.domain.result import Phases, TlsFacts
-from laya_uptime.domain.secret import DOTS
-from laya_uptime.domain.urls import Url, looks_secret, parse_url, redact
+from laya_uptime.domain.urls import Url, parse_url
 from laya_uptime.failpoints import fp
-from laya_uptime.ports import Connection, Fault, Purpose, Reach
+from laya_uptime.ports import CLOSED, FAILED, HUNG_UP, READABLE, ClientCertificate, Dialling, Fault, Purpose, Reach
 
-LARGEST_BODY = 1 << 20  # bytes after decompression
-_LARGEST_RAW = 2 << 20  # bytes of body as sent, chunk headers and all
-_LARGEST_HEAD = 64 << 10  # bytes of status line and headers; the same again for trailers
-_MOST_HEADERS = 256
-_MOST_INTERIM = 8  # answers of the kind 1xx before the real one
-_LONGEST_SHOWN = 1024  # characters of a header's value that are kept as evidence
+_CHUNK = 65536
+_MOST_READS = 8  # of one turn: a peer that sends without end must not keep the loop from others
+_ENDED = CLOSED | FAILED | HUNG_UP
 
-_COOKIES = frozenset(("cookie", "set-cookie"))
-_ADDRESSES = frozenset(("content-location", "location", "referer"))
+# What may go to any origin. Every other header may be somebody's way to carry a token.
+_PUBLIC_HEADERS = frozenset(
+    ("accept", "accept-encoding", "accept-language", "cache-control", "content-type", "user-agent")
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +63,513 @@ class Response:
         """Return the value of the first header of this name, in any case; None: there is none."""
         name = name.lower()
         return next((value for key, value in self.headers if key == name), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What is asked, and how to get there. Written once, used for every look.
+
+    `explicit`, `resolver` and `version` are as in `Reach.dial`. `place` is connected instead of the URL's own host and
+    port, and `server_name` is what the certificate must be for instead of its host.
+    """
+
+    method: str
+    url: Url
+    headers: Mapping[str, str] = field(repr=False)
+    head: bytes = field(default=b"", repr=False)  # the request line and headers with the empty line
+    body: bytes = field(default=b"", repr=False)
+    keep_alive: bool = False
+    purpose: Purpose
+    explicit: bool = False
+    ca_file: str | None = None
+    insecure: bool = False
+    client: ClientCertificate | None = None
+    resolver: NameServer | None = None
+    version: Literal[4, 6] | None = None
+    place: tuple[str, int] | None = None
+    server_name: str | None = None
+    proxy: Proxy | None = None
+
+    def __post_init__(self) -> None:
+        """Write the head. Raise ValueError where a part of it cannot be sent."""
+        headers, proxy = self.headers, self.proxy
+        absolute = proxy is not None and proxy.asks_itself(self.url)
+        if absolute and proxy is not None and proxy.authorization is not None:
+            headers = {**headers, "Proxy-Authorization": proxy.authorization}
+        head = wire.head(
+            self.method, self.url, headers, size=len(self.body), keep_alive=self.keep_alive, absolute=absolute
+        )
+        object.__setattr__(self, "head", head)
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Say whether TLS is spoken with the server."""
+        return self.url.scheme == "https"
+
+    def to(self, url: Url) -> "Request":
+        """Return the same request to another place of the same origin."""
+        return replace(self, url=url)
+
+    def to_stranger(self, url: Url) -> "Request":
+        """Return the request to another origin, which is told nothing that was said to this one in confidence."""
+        headers = {name: value for name, value in self.headers.items() if name.lower() in _PUBLIC_HEADERS}
+        return replace(self, url=url, headers=headers, client=None, place=None, server_name=None, keep_alive=False)
+
+
+DIALLING, OPENING, SHAKING, SENDING, READING, DONE = range(6)
+
+
+@dataclass(slots=True)
+class Kept:
+    """A connection that was kept open after an answer, for the next request to the same place."""
+
+    sock: socket.socket
+    session: Session | None
+    address: str
+    addresses: tuple[str, ...]
+
+
+class Exchange:
+    """One request and its answer.
+
+    `done` is called exactly once, with None when `answer` is whole, else with the fault; what was seen until then is in
+    `trail`. After `cancel` it is not called any more. Neither raises.
+    """
+
+    # What most exchanges never change stays with the class: one is made for every check.
+    fell_back = False  # the faster TLS library failed
+    _state = DIALLING
+    _dialling: Dialling | None = None
+    _context: ssl.SSLContext | None = None
+    _sock: socket.socket | None = None
+    _descriptor = -1
+    _session: Session | None = None
+    _tunnel: Tunnel | None = None
+    _rest: memoryview | None = None  # what could not be sent yet
+    _events = 0
+
+    def __init__(
+        self,
+        via: Reach,
+        request: Request,
+        trail: ExchangeTrail,
+        done: Callable[[Fault | None], None],
+        *,
+        kept: Kept | None = None,
+        keeps: bool = False,
+        fast: bool = False,
+    ) -> None:
+        """Begin nothing yet.
+
+        `kept` is used instead of a fresh connection; `keeps`: hand the connection on (`keep`); `fast`: try the faster
+        TLS library first, where there is one.
+        """
+        self.trail = trail
+        self.answer = Answer(trail, bodiless=request.method == "HEAD")
+        self._via = via
+        self._poll = via.poll
+        self._request = request
+        self._done: Callable[[Fault | None], None] | None = done
+        self._kept = kept
+        self._keeps = keeps
+        self._fast = fast and request.is_encrypted and not request.insecure and request.client is None
+
+    def start(self) -> None:
+        """Go. `done` may be called before this returns."""
+        try:
+            self._dial()
+        except Fault as trouble:
+            self._end(trouble)
+        except OSError as error:  # failpoints
+            self._end(from_os_error(error, self.trail.evidence()))
+
+    def cancel(self) -> None:
+        """Drop everything."""
+        self._done = None
+        self._end(None)
+
+    def keep(self) -> Kept | None:
+        """Hand over the connection of a whole answer where it can be used again. Only within `done`, with `keeps`."""
+        sock = self._sock
+        if sock is None:
+            return None
+        self._sock = None
+        self._poll.forget(self._descriptor)
+        return Kept(sock, self._session, self.trail.address or "", self.trail.addresses)
+
+    def _dial(self) -> None:
+        request = self._request
+        if request.purpose is Purpose.NOTIFICATION:
+            fp("delivery.before_connect")
+        if request.is_encrypted:
+            self._context = trusted(
+                self._via,
+                self.trail,
+                ca_file=request.ca_file,
+                insecure=request.insecure,
+                client=request.client,
+            )
+        if self._kept is not None:
+            self._reuse(self._kept)
+            return
+        if request.proxy is not None:
+            refusal = self._via.refusal((request.place or (request.url.host,))[0])
+            if refusal is not None:
+                raise fault(Reason.BLOCKED_BY_POLICY, refusal, self.trail.evidence())
+            host, port, resolver = request.proxy.host, request.proxy.port, None
+        else:
+            host, port = request.place or (request.url.host, request.url.port)
+            resolver = request.resolver
+        dialling = self._via.dial(
+            host,
+            port,
+            self._dialled,
+            purpose=request.purpose,
+            explicit=request.explicit,
+            resolver=resolver,
+            version=request.version,
+            trail=self.trail,
+        )
+        if self._state == DIALLING:
+            self._dialling = dialling
+
+    def _reuse(self, kept: Kept) -> None:
+        self.trail.addresses, self.trail.address = kept.addresses, kept.address
+        self._sock, self._session = kept.sock, kept.session
+        self._descriptor = kept.sock.fileno()
+        self._poll.watch(self._descriptor, self._ready)
+        if kept.session is not None:
+            self.trail.tls = kept.session.facts
+        self._step(Exchange._send)
+
+    def _dialled(self, outcome: socket.socket | Fault) -> None:
+        self._dialling = None
+        if isinstance(outcome, Fault):
+            if self._request.proxy is not None:  # a dead proxy is our trouble, not the target's
+                detail = f"the proxy cannot be reached: {outcome.failure.detail}"
+                outcome = fault(Reason.INTERNAL, detail, outcome.failure.evidence)
+            self._end(outcome)
+            return
+        self._sock = outcome
+        self._descriptor = outcome.fileno()
+        self._poll.watch(self._descriptor, self._ready)
+        if self._request.proxy is not None:
+            self._step(Exchange._open)
+        elif self._context is not None:
+            self._step(Exchange._shake)
+        else:
+            self._step(Exchange._send)
+
+    def _ready(self, events: int) -> None:
+        """Take the poll's call."""
+        if self._state != DONE:
+            self._events = events
+            self._step(_STEPS[self._state])
+
+    def _step(self, step: "Callable[[Exchange], None]") -> None:
+        """Do one step, and end with a fault whatever it raises."""
+        try:
+            step(self)
+        except Fault as trouble:
+            self._end(trouble)
+        except ssl.SSLError as error:
+            self._end(self._torn(error))
+        except OSError as error:
+            self._end(from_os_error(error, self.trail.evidence(), phase=self.trail.phase))
+        except Exception as error:  # noqa: BLE001  our own mistake is nobody's outage; its text may hold what nobody shall see
+            self._end(
+                fault(Reason.INTERNAL, f"the check itself failed ({type(error).__name__})", self.trail.evidence())
+            )
+
+    # OPENING: through a proxy.
+
+    def _open(self) -> None:
+        proxy = self._request.proxy
+        assert proxy is not None
+        tunnel = proxy.tunnel(self._request.url, self._request.place)
+        if tunnel is None:  # plain HTTP is asked of the proxy itself
+            self._send()
+            return
+        self._tunnel = tunnel
+        self._state = OPENING
+        self.trail.enter("connect")
+        self._give(tunnel.opening())
+
+    def _opening(self) -> None:
+        tunnel = self._tunnel
+        assert tunnel is not None
+        if self._rest is not None and not self._flush():
+            return
+        for data in self._incoming():
+            if not data:
+                raise tunnel.closed(self.trail.evidence())
+            self._give(tunnel.feed(bytes(data), self.trail.evidence))
+            if tunnel.is_open:
+                self._tunnel = None
+                self.trail.enter(None)
+                if self._context is not None:
+                    self._shake()
+                else:
+                    self._send()
+                return
+
+    # SHAKING: the TLS handshake.
+
+    def _shake(self) -> None:
+        assert self._context is not None
+        self._state = SHAKING
+        self.trail.enter("tls")
+        assert self._sock is not None
+        # Otherwise the second of two small pieces waits for the first to be acknowledged.
+        self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        host = self._request.server_name or self._request.url.host
+        fast = self._via.fast_context(ca_file=self._request.ca_file) if self._fast else None
+        session: Session
+        if fast is not None:
+            session = FastSession(fast, host)
+        else:
+            self._fast = False
+            session = TlsSession(self._context, host)
+        self._session = session
+        self._handshake(session)
+
+    def _shaking(self) -> None:
+        session = self._session
+        assert session is not None
+        if self._rest is not None and not self._flush():
+            return
+        for data in self._incoming():
+            session.feed(data)
+            if self._handshake(session):
+                return
+            if not data:
+                return  # the session has said what it makes of that
+
+    def _handshake(self, session: Session) -> bool:
+        try:
+            is_done = session.handshake()
+        except ssl.SSLError as error:
+            with suppress(OSError):
+                self._give(session.drain())
+            why = session.failed(error, self._via.clock.now())
+            self.trail.tls = session.facts
+            self.trail.enter(None)
+            raise fault(why.reason, why.detail, self.trail.evidence()) from error
+        if not is_done:
+            self._give(session.drain())
+            return False
+        self.trail.tls = session.facts
+        self.trail.enter(None)
+        self._send()
+        return True
+
+    # SENDING: the request.
+
+    def _send(self) -> None:
+        self._state = SENDING
+        trail, request = self.trail, self._request
+        trail.enter("send")
+        try:
+            if request.purpose is Purpose.NOTIFICATION:
+                self._say_in_halves(request)
+            else:
+                self._say(request.head + request.body if request.body else request.head)
+        except (BrokenPipeError, ConnectionResetError):
+            self._rest = None  # it may have answered before it closed (413, 401): reading tells
+        if self._rest is None:
+            self._sent()
+
+    def _say_in_halves(self, request: Request) -> None:
+        assert self._sock is not None
+        self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        half = (len(request.body) + 1) // 2
+        self._say(request.head + request.body[:half])
+        fp("delivery.body_half_sent")
+        self._say(request.body[half:])
+        if self._rest is None:
+            fp("delivery.bytes_sent")
+
+    def _say(self, data: bytes) -> None:
+        if self._session is not None:
+            self._session.write(data)
+            data = self._session.drain()
+        self._give(data)
+
+    def _sending(self) -> None:
+        """Go on sending; what the server says meanwhile counts, since it may refuse the rest."""
+        try:
+            is_sent = self._flush()
+        except (BrokenPipeError, ConnectionResetError):
+            self._rest, is_sent = None, True
+        if is_sent:
+            if self._request.purpose is Purpose.NOTIFICATION:
+                fp("delivery.bytes_sent")
+            self._sent()
+        if self._events & (READABLE | _ENDED):
+            self._read()
+
+    def _sent(self) -> None:
+        self._state = READING
+        self.trail.enter("wait")
+        if self._session is not None:
+            self._take(self._session)  # what came behind the handshake in one piece
+
+    # READING: the answer.
+
+    def _read(self) -> None:
+        session = self._session
+        for data in self._incoming():
+            if session is None:
+                self._hear(data)
+            else:
+                session.feed(data)
+                self._take(session)
+            if self._state == DONE or not data:
+                return
+
+    def _take(self, session: Session) -> None:
+        """Read what TLS has decrypted."""
+        while self._state != DONE:
+            data = session.read(_CHUNK)
+            if data is None:
+                return
+            self._hear(data)
+            if not data:
+                return
+
+    def _hear(self, data: bytes | memoryview) -> None:
+        answer = self.answer
+        if data:
+            if self.trail.phase == "wait":
+                self.trail.enter("read")
+            answer.feed(data)
+        else:
+            answer.end()
+        if answer.is_whole:
+            self.trail.enter(None)
+            fp("check.response_read" if self._request.purpose is Purpose.CHECK else "delivery.response_read")
+            self._end(None)
+
+    def _torn(self, error: ssl.SSLError) -> Fault:
+        """Return the fault of a TLS stream that broke after its handshake."""
+        self.trail.enter(None)
+        if isinstance(error, ssl.SSLEOFError):
+            return self.answer.cut()
+        return fault(*in_words(error), self.trail.evidence())
+
+    # The socket.
+
+    def _incoming(self) -> Iterator[memoryview]:
+        """Yield what has come, nothing at the end of the stream. Raise OSError on a reset.
+
+        Each piece lies in the poll's own buffer and is gone with the next one.
+        """
+        assert self._sock is not None
+        sock, view = self._sock, self._poll.view
+        for _ in range(_MOST_READS):
+            try:
+                size = sock.recv_into(view)
+            except BlockingIOError:
+                return
+            yield view[:size]
+            if self._state == DONE or not size or (size < len(view) and not self._events & _ENDED):
+                return
+        # The edge is spent, so the next turn must be asked for.
+        asyncio.get_running_loop().call_soon(self._ready, self._events | READABLE)
+
+    def _give(self, data: bytes) -> None:
+        """Send it, now or, what the socket does not take, when it is ready again."""
+        if not data:
+            return
+        assert self._sock is not None
+        if self._rest is not None:
+            self._rest = memoryview(bytes(self._rest) + data)
+            return
+        try:
+            sent = self._sock.send(data)
+        except BlockingIOError:
+            sent = 0
+        if sent < len(data):
+            self._rest = memoryview(data)[sent:]
+            self._poll.wait_to_write(self._descriptor, self._ready)
+
+    def _flush(self) -> bool:
+        """Send more of the rest; say whether all of it is sent."""
+        assert self._sock is not None
+        while self._rest is not None:
+            try:
+                sent = self._sock.send(self._rest)
+            except BlockingIOError:
+                self._poll.wait_to_write(self._descriptor, self._ready)
+                return False
+            self._rest = self._rest[sent:] if sent < len(self._rest) else None
+        return True
+
+    def _end(self, trouble: Fault | None) -> None:
+        """Let go of everything and tell."""
+        if self._state == DONE:
+            return
+        if trouble is not None and self._done is not None:
+            if self._kept is not None and not self.answer.has_begun:
+                self._start_over()  # the server had closed it meanwhile, which is its right
+                return
+            if self._fast and self._sock is not None:
+                self.fall_back()
+                return
+        self._state = DONE
+        self.trail.enter(None)
+        if self._dialling is not None:
+            self._dialling.cancel()
+            self._dialling = None
+        if trouble is not None or not self._keeps or not self.answer.may_be_followed:
+            self._close()
+        self.answer.close()
+        done, self._done = self._done, None
+        if done is not None:
+            done(trouble)
+        self._close()  # unless somebody kept it
+
+    def fall_back(self) -> None:
+        """Begin again with the TLS library whose word counts; only where the faster one is in use."""
+        self._fast = False
+        self.fell_back = True
+        self._start_over()
+
+    @property
+    def is_fast(self) -> bool:
+        """Say whether the faster TLS library is in use, or about to be."""
+        return self._fast and self._state != DONE
+
+    def _start_over(self) -> None:
+        """Forget what was seen, and begin again on a fresh connection."""
+        self._close()
+        self._kept = None
+        self._rest = None
+        self._state = DIALLING
+        self.trail.clear()
+        self.answer.close()
+        self.answer = Answer(self.trail, bodiless=self._request.method == "HEAD")
+        self.start()
+
+    def _close(self) -> None:
+        sock, self._sock = self._sock, None
+        if sock is None:
+            return
+        self._poll.closing(self._descriptor)
+        # Whoever has hung up already wants no goodbye.
+        if self._session is not None and not self._events & CLOSED and (last := self._session.farewell()):
+            with suppress(OSError):
+                sock.send(last)
+        self._session = None
+        sock.close()
+
+
+_STEPS: dict[int, Callable[[Exchange], None]] = {
+    OPENING: Exchange._opening,  # noqa: SLF001  the table of this very machine
+    SHAKING: Exchange._shaking,  # noqa: SLF001
+    SENDING: Exchange._sending,  # noqa: SLF001
+    READING: Exchange._read,  # noqa: SLF001
+}
 
 
 async def request(
@@ -77,269 +593,35 @@ async def request(
     no whole answer to be had.
     """
     url = parse_url(url) if isinstance(url, str) else url
-    head = wire.head(method, url, headers, size=len(body))
+    asked = Request(
+        method=method,
+        url=url,
+        headers=headers,
+        body=body,
+        purpose=purpose,
+        explicit=explicit,
+        ca_file=ca_file,
+        resolver=resolver,
+    )
     trail = ExchangeTrail(via.clock) if trail is None else trail
-    answer = _Answer(trail, bodiless=method == "HEAD")
-    connection: Connection | None = None
+    over: asyncio.Future[Fault | None] = asyncio.get_running_loop().create_future()
+    exchange = Exchange(via, asked, trail, over.set_result)
+    exchange.start()
     try:
-        if purpose is Purpose.NOTIFICATION:
-            fp("delivery.before_connect")
-        context = trusted(via, trail, ca_file=ca_file) if url.scheme == "https" else None
-        connection = await via.connect(
-            url.host, url.port, purpose=purpose, explicit=explicit, resolver=resolver, trail=trail
-        )
-        if context is not None:
-            await connection.start_tls(context, url.host)
-        await _send(connection, head, body, trail, in_halves=purpose is Purpose.NOTIFICATION)
-        await _read(connection, answer, trail)
-        fp("check.response_read" if purpose is Purpose.CHECK else "delivery.response_read")
-    except OSError as error:  # only failpoints and the sending half come here; all else is a Fault by now
-        trail.enter(None)
-        raise from_os_error(error, trail.evidence(), phase=trail.phase) from error
-    finally:
-        answer.close()
-        if connection is not None:
-            connection.close()
-    return answer.response()
-
-
-async def _send(connection: Connection, head: bytes, body: bytes, trail: ExchangeTrail, *, in_halves: bool) -> None:
-    trail.enter("send")
-    try:
-        if in_halves:
-            half = (len(body) + 1) // 2
-            await connection.send(head + body[:half])
-            fp("delivery.body_half_sent")
-            await connection.send(body[half:])
-            fp("delivery.bytes_sent")
-        else:
-            await connection.send(head + body)
-    except (BrokenPipeError, ConnectionResetError, ssl.SSLError):
-        pass  # it may have answered before it closed (413, 401): reading tells
-    trail.enter("wait")
-
-
-async def _read(connection: Connection, answer: "_Answer", trail: ExchangeTrail) -> None:
-    """Read until the answer is whole. Raise `Fault` where it does not become so."""
-    try:
-        while not answer.is_whole:
-            data = await connection.receive()
-            if trail.phase == "wait":
-                trail.enter("read")
-            if not data:
-                answer.end()
-                break
-            answer.feed(data)
-    except ssl.SSLEOFError:
-        raise answer.cut() from None
-    except ssl.SSLError as error:
-        words = (error.reason or "fault").replace("_", " ").lower()
-        if error.reason == "TLSV13_ALERT_CERTIFICATE_REQUIRED":
-            words = "the server wants a client certificate"
-        raise fault(Reason.TLS_HANDSHAKE, words, trail.evidence()) from error
-    except OSError as error:
-        raise from_os_error(error, trail.evidence(), phase=trail.phase) from error
-    finally:
-        trail.enter(None)
-
-
-class _Answer:
-    """The parser's callbacks, and the limits. It writes what it learns into the trail at once."""
-
-    def __init__(self, trail: ExchangeTrail, *, bodiless: bool) -> None:
-        self.is_whole = False
-        self._trail = trail
-        self._bodiless = bodiless  # HEAD: the headers speak of a body that does not come
-        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
-        self._parser.set_dangerous_leniencies(lenient_optional_cr_before_lf=True)
-        self._headers: list[tuple[str, str]] = []
-        self._status_text = b""
-        self._in_body = False  # the headers of the answer itself are over
-        self._interim = 0
-        self._lines = 0  # headers of any kind: interim, real, trailing
-        self._line_bytes = 0
-        self._head_received = 0
-        self._raw_received = 0
-        self._body_received = 0
-        self._declared: int | None = None  # Content-Length
-        self._until_end = False  # the end of the stream ends the body
-        self._decoder = Decoder("", room=LARGEST_BODY)
-        self._failure: Fault | None = None
-
-    def feed(self, data: bytes) -> None:
-        """Take what came. Raise `Fault` where it is no proper answer, or too much of one."""
-        if self._in_body:
-            self._raw_received += len(data)
-        else:
-            self._head_received += len(data)
-        assert self._parser is not None
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
-            if self._failure is not None:
-                raise self._failure from None
-            if not self.is_whole:  # what follows a whole answer is nobody's business
-                raise self._fault(Reason.HTTP_PROTOCOL, _in_plain_words(error, data)) from None
-        if self.is_whole:
-            return
-        if not self._in_body and self._head_received > _LARGEST_HEAD:
-            raise self._fault(Reason.TOO_LARGE, "the headers are too large: more than 64 KiB")
-        if self._raw_received > _LARGEST_RAW:
-            raise self._fault(Reason.TOO_LARGE, "the body is too large: more than 2 MiB as sent")
-
-    def end(self) -> None:
-        """Take the end of the stream. Raise `Fault` where the answer is not whole then."""
-        if self._in_body and self._until_end:
-            self._finish()
-        if self._failure is not None:
-            raise self._failure
-        if not self.is_whole:
-            raise self.cut()
-
-    def cut(self) -> Fault:
-        """Return the fault of a stream that ended too soon."""
-        if not self._head_received:
-            return self._fault(Reason.RESET, "Connection closed without an answer")
-        if not self._in_body:
-            return self._fault(Reason.TRUNCATED, "the answer ended within its headers")
-        of = "" if self._declared is None else f" of {self._declared}"
-        return self._fault(Reason.TRUNCATED, f"the answer ended after {self._body_received}{of} bytes of body")
-
-    def close(self) -> None:
-        """Let go of the parser, which holds this object in turn; its memory shall not wait for the collector."""
-        self._parser = None
-
-    def response(self) -> Response:
-        """Return the whole answer."""
-        trail = self._trail
-        return Response(
-            status=trail.status or 0,
-            status_text=trail.status_text,
-            http_version=trail.http_version or "",
-            headers=tuple(self._headers),
-            body=bytes(trail.body),
-            phases=trail.phases,
-            tls=trail.tls,
-            address=trail.address or "",
-            addresses=trail.addresses,
-        )
-
-    # What follows is called by the parser. An exception would come back dressed up, so the fault is kept beside it.
-
-    def on_status(self, text: bytes) -> None:
-        """Take a piece of the reason phrase."""
-        if not self.is_whole:
-            self._status_text += text
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take one header or trailer."""
-        if self.is_whole:
-            return
-        self._lines += 1
-        self._line_bytes += len(name) + len(value)
-        if self._lines > _MOST_HEADERS:
-            self._refuse(Reason.TOO_LARGE, f"the headers are too many: more than {_MOST_HEADERS}")
-        if self._line_bytes > _LARGEST_HEAD:
-            self._refuse(Reason.TOO_LARGE, "the headers are too large: more than 64 KiB")
-        if not self._in_body:
-            self._headers.append((name.decode("latin-1").lower(), value.decode("latin-1").strip()))
-
-    def on_headers_complete(self) -> None:
-        """Decide how the body is framed and encoded."""
-        if self.is_whole:
-            return
-        assert self._parser is not None
-        trail, status = self._trail, self._parser.get_status_code()
-        version = self._parser.get_http_version()
-        if not version.startswith("1."):
-            self._refuse(Reason.HTTP_PROTOCOL, f"bad HTTP: version {version} in the form of version 1")
-        if status < 200:
-            self._skip_interim(status)
-            return
-        trail.status = status
-        trail.status_text = "".join(char for char in self._status_text.decode("latin-1") if char.isprintable())[:200]
-        trail.http_version = version
-        trail.headers = tuple((name, shown_header(name, value)) for name, value in self._headers)
-        trail.content_type = self._all("content-type")
-        self._in_body = True
-        if self._bodiless or status in {204, 304}:
-            self.is_whole = True
-            return
-        self._read_framing()
-
-    def on_body(self, data: bytes) -> None:
-        """Take a piece of the body."""
-        if self.is_whole:
-            return
-        self._body_received += len(data)
-        try:
-            self._trail.body += self._decoder.feed(data)
-        except Overflow:
-            self._refuse(Reason.TOO_LARGE, "the body is too large: more than 1 MiB")
-        except NotDecodable as error:
-            self._refuse(Reason.BODY_INVALID, str(error))
-
-    def on_message_complete(self) -> None:
-        """Note that the framing says it is all there."""
-        if self._in_body and not self.is_whole:
-            self._finish()
-
-    def _skip_interim(self, status: int) -> None:
-        if status < 100:
-            self._refuse(Reason.HTTP_PROTOCOL, "the answer has no valid status code")
-        if status == 101:
-            self._refuse(Reason.HTTP_PROTOCOL, "the server changed the protocol although nobody asked")
-        self._interim += 1
-        if self._interim > _MOST_INTERIM:
-            self._refuse(Reason.HTTP_PROTOCOL, f"more than {_MOST_INTERIM} interim answers")
-        self._headers.clear()
-        self._status_text = b""
-
-    def _read_framing(self) -> None:
-        codings = [coding for part in self._all("transfer-encoding").split(",") if (coding := part.strip().lower())]
-        length = self._all("content-length")
-        if codings:
-            if codings != ["chunked"]:
-                self._refuse(Reason.HTTP_PROTOCOL, "the answer has a transfer coding that we did not ask for")
-        elif length:
-            self._declared = int(length)  # the parser has let digits pass, and one such header
-        else:
-            self._until_end = True
-        try:
-            self._decoder = Decoder(self._all("content-encoding"), room=LARGEST_BODY)
-        except NotDecodable as error:
-            self._refuse(Reason.BODY_INVALID, str(error))
-        limit = LARGEST_BODY if self._decoder.is_identity else _LARGEST_RAW
-        if self._declared is not None and self._declared > limit:
-            self._refuse(Reason.TOO_LARGE, f"the body is too large: {self._declared} bytes are announced")
-
-    def _finish(self) -> None:
-        if not self._decoder.is_complete:
-            self._refuse(Reason.TRUNCATED, f"the {self._decoder.names} data of the body ends early")
-        self.is_whole = True
-
-    def _all(self, name: str) -> str:
-        return ", ".join(value for key, value in self._headers if key == name)
-
-    def _refuse(self, reason: Reason, detail: str) -> NoReturn:
-        self._failure = self._fault(reason, detail)
-        raise self._failure
-
-    def _fault(self, reason: Reason, detail: str) -> Fault:
-        return fault(reason, detail, self._trail.evidence())
-
-
-def shown_header(name: str, value: str) -> str:
-    """Return a header's value as evidence: secrets as dots, addresses redacted, length bounded."""
-    if name in _COOKIES or looks_secret(name):
-        return DOTS
-    return (redact(value) if name in _ADDRESSES else value)[:_LONGEST_SHOWN]
-
-
-def _in_plain_words(error: httptools.HttpParserError, data: bytes) -> str:
-    text = str(error)
-    if data[:2] in {b"\x15\x03", b"\x16\x03"}:
-        return "the server speaks TLS on this port, not plain HTTP"
-    if text.startswith("Expected HTTP/"):
-        return "the answer is not HTTP"
-    return f"bad HTTP: {text}"
+        trouble = await over
+    except asyncio.CancelledError:
+        exchange.cancel()
+        raise
+    if trouble is not None:
+        raise trouble
+    return Response(
+        status=trail.status or 0,
+        status_text=trail.status_text,
+        http_version=trail.http_version or "",
+        headers=exchange.answer.headers,
+        body=bytes(trail.body),
+        phases=trail.phases,
+        tls=trail.tls,
+        address=trail.address or "",
+        addresses=trail.addresses,
+    )

@@ -5,21 +5,25 @@ The standard library verifies; what was presented is read from the chain it keep
 """
 
 import hashlib
+import os
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from ipaddress import ip_address
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from laya_uptime.adapters.net.der import strength
 from laya_uptime.domain.reason import Reason
 from laya_uptime.domain.result import Certificate, TlsFacts
+from laya_uptime.ports import ClientCertificate
 
 if TYPE_CHECKING:
     from cryptography import x509
+
+T = TypeVar("T")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_CERTIFICATES = 10
@@ -58,14 +62,33 @@ _HANDSHAKE_WORDS = {
 }
 
 
-def make_context(
-    *, ca_file: str | None, insecure: bool = False, speaks_http: bool = True, admits_weak: bool = False
-) -> ssl.SSLContext:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What makes one context another; see `make_context`."""
+
+    ca_file: str | None = None
+    insecure: bool = False
+    speaks_http: bool = True
+    admits_weak: bool = False
+    client: ClientCertificate | None = None
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Return the files that a context with these options is made from."""
+        client = () if self.client is None else (self.client.certificate, self.client.key)
+        return tuple(file for file in (self.ca_file, *client) if file is not None)
+
+
+class UselessFile(OSError):
+    """A file that TLS needs cannot be used. The text is one plain sentence without its full stop."""
+
+
+def make_context(options: Options) -> ssl.SSLContext:
     """Return a client context: TLS 1.2 or newer, chain and name verified unless `insecure`.
 
     `ca_file` replaces the system's authorities. `speaks_http` offers http/1.1 by ALPN (RFC 7301), which a server of
     another protocol may refuse. `admits_weak` lets weak keys and signatures pass, for who judges them itself; the
-    ciphers stay the same. Raise OSError where the file cannot be read or holds no certificate.
+    ciphers stay the same. `client` is shown to servers that ask. Raise UselessFile where a file cannot be used.
     """
     # Not create_default_context(): it would write key material to wherever SSLKEYLOGFILE points.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -73,42 +96,61 @@ def make_context(
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     # Some Pythons (Debian 12's 3.11.2) set this by themselves, and an answer cut in the middle would look complete.
     context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
-    if speaks_http:
+    if options.speaks_http:
         context.set_alpn_protocols(["http/1.1"])
-    if admits_weak:
+    if options.admits_weak:
         # The level alone would bring back ciphers that nobody should offer any more; TLS 1.3 has its own list.
         names = [cipher["name"] for cipher in context.get_ciphers() if cipher["protocol"] != "TLSv1.3"]
         context.set_ciphers(":".join([*names, "@SECLEVEL=0"]))
-    if insecure:
+    if options.insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    elif ca_file is not None:
-        context.load_verify_locations(cafile=ca_file)
+    elif options.ca_file is not None:
+        with _blaming("the file of certificate authorities", "holds no certificate"):
+            context.load_verify_locations(cafile=options.ca_file)
         # A server's own certificate in the file is trusted as it stands, as in Python 3.13's defaults.
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     else:
         context.load_default_certs()
+    if options.client is not None:
+        with _blaming("the client certificate", "or its key is of no use"):
+            # An encrypted key must not make OpenSSL ask the terminal.
+            context.load_cert_chain(options.client.certificate, options.client.key, password=lambda: b"")
     return context
 
 
-class Contexts:
+@contextmanager
+def _blaming(what: str, otherwise: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        cause = "cannot be read" if isinstance(error, FileNotFoundError | PermissionError) else otherwise
+        raise UselessFile(f"{what} {cause}") from error
+
+
+class Contexts(Generic[T]):
     """One shared context per set of options, because reading the authorities costs milliseconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, make: Callable[[Options], T]) -> None:
         """Read nothing yet: a drop-in that only speaks http:// never pays for the authorities."""
-        self._known: dict[tuple[str | None, bool, bool, bool], tuple[int, ssl.SSLContext]] = {}
+        self._make = make
+        self._known: dict[Options, tuple[tuple[int, ...], T]] = {}
 
-    def get(
-        self, *, ca_file: str | None, insecure: bool = False, speaks_http: bool = True, admits_weak: bool = False
-    ) -> ssl.SSLContext:
-        """Return the context with these options; a changed file is read again. Raise OSError as `make_context` does."""
-        stamp = 0 if ca_file is None else Path(ca_file).stat().st_mtime_ns
-        options = ca_file, insecure, speaks_http, admits_weak
+    def get(self, options: Options) -> T:
+        """Return the context with these options; a changed file is read again. Raise as `make` does."""
+        stamps = tuple(_stamp(file) for file in options.files)
         known = self._known.get(options)
-        if known is None or known[0] != stamp:
-            context = make_context(ca_file=ca_file, insecure=insecure, speaks_http=speaks_http, admits_weak=admits_weak)
-            known = self._known[options] = stamp, context
+        if known is None or known[0] != stamps:
+            known = self._known[options] = stamps, self._make(options)
         return known[1]
+
+
+def _stamp(file: str) -> int:
+    """Return when the file was last written; 0 where it cannot be said, and reading it will tell why."""
+    try:
+        return os.stat(file).st_mtime_ns  # noqa: PTH116  of every check, and a Path takes five times as long
+    except OSError:
+        return 0
 
 
 def facts(tls: ssl.SSLObject, *, fault: str | None = None) -> TlsFacts:
@@ -136,18 +178,20 @@ class Trouble:
 def trouble(error: ssl.SSLError, chain: tuple[Certificate, ...], *, host: str, now: datetime) -> Trouble:
     """Say what was wrong with a handshake, judged at `now`."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return _distrust(error, chain, host=host, now=now)
+        return distrust(error.verify_code, error.verify_message, chain, host=host, now=now)
     if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         return Trouble(Reason.TLS_HANDSHAKE, "connection closed during the TLS handshake")
-    spoken = (error.reason or "").upper()
-    words = _HANDSHAKE_WORDS.get(spoken) or spoken.replace("_", " ").lower() or "unknown TLS fault"
-    return Trouble(Reason.TLS_HANDSHAKE, words)
+    return Trouble(Reason.TLS_HANDSHAKE, words(error.reason or ""))
 
 
-def _distrust(
-    error: ssl.SSLCertVerificationError, chain: tuple[Certificate, ...], *, host: str, now: datetime
-) -> Trouble:
-    code = error.verify_code
+def words(spoken: str) -> str:
+    """Return plain words for OpenSSL's reason, as in "WRONG_VERSION_NUMBER"; empty: OpenSSL gave none."""
+    spoken = spoken.upper()
+    return _HANDSHAKE_WORDS.get(spoken) or spoken.replace("_", " ").lower() or "unknown TLS fault"
+
+
+def distrust(code: int, said: str, chain: tuple[Certificate, ...], *, host: str, now: datetime) -> Trouble:
+    """Say why a chain is not trusted, judged at `now`. `code`: OpenSSL's X509_V_ERR_*, `said`: its own words for it."""
     leaf = chain[0] if chain else None
     if code in _EXPIRED:
         late = [certificate for certificate in chain if certificate.not_after <= now]
@@ -173,8 +217,8 @@ def _distrust(
             Reason.TLS_UNTRUSTED, f"certificate issuer is not trusted, or its certificate was not sent{issuer}"
         )
     if code in _WEAK:
-        return Trouble(Reason.CERT_WEAK, f"certificate is too weak: {error.verify_message}")
-    return Trouble(Reason.TLS_UNTRUSTED, f"certificate is not trusted: {error.verify_message}")
+        return Trouble(Reason.CERT_WEAK, f"certificate is too weak: {said}")
+    return Trouble(Reason.TLS_UNTRUSTED, f"certificate is not trusted: {said}")
 
 
 def _in_words(span: timedelta) -> str:
@@ -203,8 +247,13 @@ def _chain(tls: ssl.SSLObject) -> tuple[Certificate, ...]:
         presented = public() if public is not None else None
     except (ValueError, ssl.SSLError):
         presented = None
+    return chain_of(presented or ())
+
+
+def chain_of(presented: Iterable[Any]) -> tuple[Certificate, ...]:
+    """Return the facts of certificates, in DER form or as OpenSSL's objects; what cannot be read ends the chain."""
     found = []
-    for certificate in list(presented or ())[:_MOST_CERTIFICATES]:
+    for certificate in list(presented)[:_MOST_CERTIFICATES]:
         try:
             found.append(from_der(certificate) if isinstance(certificate, bytes) else _read(certificate))
         except (KeyError, OverflowError, ValueError):  # dates or names that no calendar or alphabet has
@@ -212,18 +261,17 @@ def _chain(tls: ssl.SSLObject) -> tuple[Certificate, ...]:
     return tuple(found)
 
 
-# By DER form: the same few certificates come round with every check.
-_KNOWN: dict[bytes, Certificate] = {}
+# The same few certificates come round with every check. OpenSSL's objects are equal where their DER forms are.
+_KNOWN: dict[Any, Certificate] = {}
 
 
 def _read(certificate: Any) -> Certificate:  # noqa: ANN401  the C object has no public type
-    der = certificate.public_bytes(2)  # _ssl.ENCODING_DER
-    known = _KNOWN.get(der)
+    known = _KNOWN.get(certificate)
     if known is None:
-        known = from_info(certificate.get_info(), der)
+        known = from_info(certificate.get_info(), certificate.public_bytes(2))  # _ssl.ENCODING_DER
         if len(_KNOWN) >= 1024:
             _KNOWN.clear()
-        _KNOWN[der] = known
+        _KNOWN[certificate] = known
     return known
 
 

@@ -39,11 +39,14 @@ def check_header(name: str, value: str) -> None:
         )
 
 
-def head(method: str, url: Url, headers: Mapping[str, str], *, size: int) -> bytes:
+def head(
+    method: str, url: Url, headers: Mapping[str, str], *, size: int, keep_alive: bool = False, absolute: bool = False
+) -> bytes:
     """Return the request line and headers, up to and with the empty line, for a body of `size` bytes.
 
     What the caller does not set itself is added: Host, User-Agent, Accept, Accept-Encoding, and Authorization from the
-    URL's credentials. Raise ValueError where a part cannot be sent.
+    URL's credentials. `keep_alive` asks for the connection to stay open; `absolute` writes the whole URL into the first
+    line, as proxies want it (RFC 9112 section 3.2.2). Raise ValueError where a part cannot be sent.
     """
     check_method(method)
     if not _TARGET.fullmatch(url.target):
@@ -59,10 +62,11 @@ def head(method: str, url: Url, headers: Mapping[str, str], *, size: int) -> byt
     for name, value in headers.items():
         check_header(name, value)
         lines[name.lower()] = f"{name}: {value.strip()}"
-    lines["connection"] = "Connection: close"
+    lines["connection"] = "Connection: keep-alive" if keep_alive else "Connection: close"
     if size or method not in _BODILESS:
         lines["content-length"] = f"Content-Length: {size}"
-    return "\r\n".join((f"{method} {url.target} HTTP/1.1", *lines.values(), "", "")).encode("latin-1")
+    target = f"{url.scheme}://{url.authority}{url.target}" if absolute else url.target
+    return "\r\n".join((f"{method} {target} HTTP/1.1", *lines.values(), "", "")).encode("latin-1")
 
 
 def authorization(url: Url) -> str | None:

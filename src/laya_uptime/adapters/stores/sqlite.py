@@ -10,6 +10,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
@@ -259,10 +260,10 @@ class SqliteStore:
             " ON CONFLICT (slug) DO UPDATE SET name = excluded.name, removed_at = NULL, target = CASE"
             " WHEN EXISTS (SELECT 1 FROM monitor_status s WHERE s.monitor_id = monitor.id) THEN monitor.target"
             " ELSE excluded.target END",
-            [
-                (SELF, "laya-uptime", "", now),
-                *((monitor.id, _text(monitor.name), _text(monitor.target), now) for monitor in monitors),
-            ],
+            chain(
+                [(SELF, "laya-uptime", "", now)],
+                ((monitor.id, _text(monitor.name), _text(monitor.target), now) for monitor in monitors),
+            ),
         )
         self._database.execute("UPDATE channel SET removed_at = ? WHERE removed_at IS NULL", (now,))
         self._database.executemany(
@@ -277,7 +278,11 @@ class SqliteStore:
             " AND channel_id IN (SELECT id FROM channel WHERE removed_at IS NOT NULL)",
             (now, now),
         )
-        self._monitors = dict(self._database.execute("SELECT slug, id FROM monitor"))
+        # Under the very ids that the monitors have: with many of them, a second copy of each would be much.
+        ids = {monitor.id: monitor.id for monitor in monitors}
+        self._monitors = {
+            ids.get(slug, slug): number for slug, number in self._database.execute("SELECT slug, id FROM monitor")
+        }
         self._channels = dict(self._database.execute("SELECT slug, id FROM channel"))
 
     def _remember(self) -> Memory:
@@ -317,6 +322,9 @@ class SqliteStore:
     def _commit(self, writes: Sequence[Write], seq: int, at: datetime) -> None:
         changes = [write for write in writes if isinstance(write, Change)]
         attempts = [write for write in writes if isinstance(write, Attempt)]
+        telling = [
+            change for change in changes if change.health is not None or change.is_news or change.target is not None
+        ]
         pass_by = fp if changes else _pass_by  # the points of the check path belong to rounds
         pass_by("check.before_begin")
         with self._transaction():
@@ -325,22 +333,23 @@ class SqliteStore:
                 return  # it was durable after all
             self._write_results([result for change in changes for result in change.results], seq)
             pass_by("check.after_result")
-            for change in changes:
+            for change in telling:
                 self._write_health(change)
                 if change.target is not None:
                     self._database.execute(
                         "UPDATE monitor SET target = ? WHERE slug = ?", (_text(change.target), change.monitor_id)
                     )
             pass_by("check.after_state")
-            for change in changes:
+            for change in telling:
                 self._write_span(change.monitor_id, change.span)
                 for incident in change.incidents:
                     self._write_incident(incident)
             pass_by("check.after_incident")
-            for change in changes:
-                self._write_alerts(change.alerts)
+            for change in telling:
+                if change.alerts:
+                    self._write_alerts(change.alerts)
             pass_by("check.after_outbox")
-            self._write_pulses(changes)
+            self._write_pulses(telling)
             for attempt in attempts:
                 self._write_attempt(attempt)
             self._database.execute(
@@ -357,11 +366,11 @@ class SqliteStore:
         if not results:
             return
         rows = [(self._monitors[result.observation.monitor_id], _LOCAL, result) for result in results]
-        moments = [to_ms(result.observation.at) for result in results]
+        moments = [result.observation.at for result in results]
         self._database.execute(
             "INSERT INTO ingest_log (shard, source_id, source_seq, first_ts, last_ts, n, data)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (_SHARD, _LOCAL, seq, min(moments), max(moments), len(rows), blob.pack(rows)),
+            (_SHARD, _LOCAL, seq, to_ms(min(moments)), to_ms(max(moments)), len(rows), blob.pack(rows)),
         )
 
     def _write_health(self, change: Change) -> None:
