@@ -15,7 +15,7 @@ REPOSITORY = Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "src" / "laya_uptime"
 PORTS = {"checks": ports.Check, "notifiers": ports.Notifier, "stores": ports.Store}
 CONTRACTS = {
-    "checks": ("CheckContract", "LocalCheckContract"),
+    "checks": ("CheckContract", "LocalCheckContract", "UnprobedCheckContract"),
     "notifiers": ("NotifierContract",),
     "stores": ("StoreContract",),
 }

@@ -91,14 +91,18 @@ def test_every_flag_is_in_the_section_of_its_verb_and_none_besides(verb: str) ->
     told = section(REFERENCE / "command-line.md", verb)
     cells = " ".join(re.findall(r"^\| (`.*?) \|", told, re.MULTILINE))
 
-    assert set(re.findall(r"(?<![\w-])(?:--[a-z-]+|-[a-z]|[A-Z]{4,})(?![\w-])", cells)) - {"URL", "FILE"} == flags(verb)
+    assert set(re.findall(r"(?<![\w-])(?:--[a-z-]+|-[a-z]|[A-Z]{4,})(?![\w-])", cells)) - {
+        "URL",
+        "FILE",
+        "NAME",
+    } == flags(verb)
 
 
 def test_every_exit_code_is_told() -> None:
     told = section(REFERENCE / "command-line.md", "Exit codes")
     codes = {int(code) for code in re.findall(r"^\| (\d+) \|", told, re.MULTILINE)}
 
-    assert codes == {0, 1, cli.USAGE, cli.INTERNAL, cli.INTERRUPTED}
+    assert codes == {0, 1, cli.USAGE, cli.UNREACHABLE, cli.INTERNAL, cli.INTERRUPTED}
 
 
 def test_every_variable_is_told() -> None:
@@ -209,6 +213,17 @@ def test_every_verb_that_prose_names_exists() -> None:
     }
 
     assert named_in_prose == set()
+
+
+@pytest.mark.parametrize("page", ["heartbeat.md", "group.md"])
+def test_the_recipes_load(page: str) -> None:
+    blocks = [block for language, block in _FENCE.findall(text_of(REFERENCE / "checks" / page)) if language == "yaml"]
+
+    assert blocks
+    for block in blocks:
+        configuration = decode(block, source=page, environ={"INVOICES_TOKEN": "a-token-of-a-test-1"})
+        assert configuration.monitors
+        assert configuration.warnings == ()
 
 
 def test_the_readme_s_configuration_loads() -> None:

@@ -26,7 +26,9 @@ from laya_uptime.adapters.stores.sqlite import FILE as SQLITE_FILE
 from laya_uptime.adapters.stores.sqlite import SqliteStore
 from laya_uptime.adapters.systemd import SystemdWatchdog
 from laya_uptime.domain.egress import EgressPolicy
+from laya_uptime.domain.heartbeat import Kind
 from laya_uptime.domain.report import Line, report, status_word
+from laya_uptime.engine.control import Control, Ping, Reply, ask
 from laya_uptime.engine.once import Look, look_once
 from laya_uptime.engine.rounds import Rounds
 from laya_uptime.engine.service import Service, Settings
@@ -56,6 +58,7 @@ class Plan:
     first_look: Callable[[Round], None] | None = None  # hears of the first round of each monitor
     every_check: bool = True  # has a log line; else only one that says something else than the one before
     shards: int = 1  # processes that look; 1: this one does so itself
+    listen: tuple[str, int] | None = None  # where signals over HTTP come in, if any monitor takes them; None: nowhere
 
 
 def run(plan: Plan, *, directory: Path, banner: Sequence[str], farewell: str) -> None:
@@ -153,11 +156,36 @@ async def _run(plan: Plan, directory: Path, farewell: str) -> None:
         ),
         probing=_shards(plan, clock) if plan.shards > 1 else None,
     )
+    if service.heartbeats.names:
+        service.open("the control socket", Control(directory, service.heartbeats).run)
     stop = asyncio.Event()
     _stop_on_signals(stop)
-    await service.run(stop)
+    with _listening(plan, service):
+        await service.run(stop)
     write_report()
     journal.say(farewell)
+
+
+@contextlib.contextmanager
+def _listening(plan: Plan, service: Service) -> Iterator[None]:
+    """Let signals in over HTTP where a heartbeat has a token. Raise ConfigError where the address cannot be had."""
+    if plan.listen is None or not service.heartbeats.tokens:
+        yield
+        return
+    # Who has no such heartbeat need not load a web server.
+    from laya_uptime.web.app import application  # noqa: PLC0415
+    from laya_uptime.web.listener import Listener  # noqa: PLC0415
+
+    with contextlib.closing(Listener(plan.listen)) as listener:
+        app = application(service.heartbeats)
+        service.open("the web listener", lambda: listener.run(app))
+        journal.say(f"Signals of jobs: {listener.url}/ping/TOKEN")
+        yield
+
+
+def ping(name: str, kind: Kind, *, text: str, exit_code: int | None) -> Reply:
+    """Tell the running service a signal of a job. Raise Unreachable where none runs."""
+    return ask(data_directory(), Ping(monitor=name, kind=kind, text=text, exit_code=exit_code))
 
 
 def _spare_collections() -> None:
@@ -177,7 +205,7 @@ def _shards(plan: Plan, clock: Clock) -> Callable[[Overseer], Probing]:
 
     def make(overseer: Overseer) -> Probing:
         return Shards(
-            plan.watched,
+            [each for each in plan.watched if each.is_probed],
             overseer,
             parts=plan.shards,
             make=lambda share: ProcessProbing(share, overseer, policy=plan.policy, clock=clock, anchor=anchor),

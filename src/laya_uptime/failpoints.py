@@ -32,6 +32,10 @@ POINTS = (
     "delivery.inside_stamp",
     "delivery.after_stamp",
     "delivery.retry_write",
+    "heartbeat.parsed",
+    "heartbeat.in_transaction",
+    "heartbeat.committed",
+    "heartbeat.replied",
 )
 
 VARIABLE = "LAYA_UPTIME_FAILPOINTS"

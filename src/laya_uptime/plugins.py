@@ -13,6 +13,8 @@ _BUILT_IN: dict[str, dict[str, str]] = {
     "checks": {
         "dns": "laya_uptime.adapters.checks.dns:DnsCheck",
         "exec": "laya_uptime.adapters.checks.exec:ExecCheck",
+        "group": "laya_uptime.adapters.checks.group:GroupCheck",
+        "heartbeat": "laya_uptime.adapters.checks.heartbeat:HeartbeatCheck",
         "http": "laya_uptime.adapters.checks.http:HttpCheck",
         "ping": "laya_uptime.adapters.checks.ping:PingCheck",
         "python": "laya_uptime.adapters.checks.python:PythonCheck",
@@ -43,6 +45,9 @@ SCHEMES = {
     "ws": "ws",
     "wss": "ws",
 }
+
+# A monitor without a target is known by the key that says what it is.
+KEYS = {"heartbeat": "heartbeat", "members": "group"}
 
 # Checks that run what somebody wrote, as the user of the service. A file must say `NAME: { allow: true }` for it.
 GUARDED = frozenset({"exec", "python"})

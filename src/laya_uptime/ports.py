@@ -10,15 +10,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, TypeGuard, runtime_checkable
 
 from laya_uptime.domain.alert import Alert
 from laya_uptime.domain.change import Attempt, Change, Memory
 from laya_uptime.domain.dns import NameServer
+from laya_uptime.domain.group import Rule
+from laya_uptime.domain.heartbeat import Rhythm
 from laya_uptime.domain.incident import Followed, Incident
 from laya_uptime.domain.load import Load
 from laya_uptime.domain.monitor import Monitor
 from laya_uptime.domain.result import Attempted, DnsFacts, Failure, Phases, Result, Seen, TlsFacts
+from laya_uptime.domain.secret import Secret
 from laya_uptime.domain.status import Health
 from laya_uptime.errors import LayaUptimeError
 
@@ -363,6 +366,60 @@ class Preparable(Protocol):
         ...
 
 
+@runtime_checkable
+class Unprobed(Check, Protocol):
+    """Options of a check that looks at nothing by itself, and so is watched in its own way."""
+
+    @property
+    def usual(self) -> Monitor:
+        """Return the settings that hold where the monitor itself says nothing; those under `defaults` are not for it."""
+        ...
+
+    @property
+    def unused(self) -> Mapping[str, str]:
+        """Return the keys of settings that mean nothing here, each with its remedy."""
+        ...
+
+
+def is_unprobed(check: Check) -> TypeGuard[Unprobed]:
+    """Say whether a check looks at nothing by itself. Cheap, so that it can be asked of every one of many monitors."""
+    return hasattr(type(check), "unused") and isinstance(check, Unprobed)
+
+
+@runtime_checkable
+class Listening(Unprobed, Protocol):
+    """Options of a heartbeat: somebody else reports, and the engine keeps the time."""
+
+    @property
+    def rhythm(self) -> Rhythm:
+        """Return when a report is due."""
+        ...
+
+    @property
+    def token(self) -> Secret | None:
+        """Return what lets a report in over HTTP; None: none comes that way."""
+        ...
+
+
+@runtime_checkable
+class RollingUp(Unprobed, Protocol):
+    """Options of a roll-up: the engine makes its verdict from what is believed of its members."""
+
+    @property
+    def members(self) -> Sequence[str]:
+        """Return the members: as they are written, and once `resolved` their ids."""
+        ...
+
+    @property
+    def rule(self) -> Rule:
+        """Return how many of them must pass."""
+        ...
+
+    def resolved(self, ids: Mapping[str, str]) -> "Check":
+        """Return the check with the id of each member. Raise KeyError for one that is not there."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watched:
     """A monitor and the check that looks at it. `position` is where it was configured, e.g. "monitors.yaml:12:3"."""
@@ -370,6 +427,11 @@ class Watched:
     monitor: Monitor
     check: Check
     position: str = ""
+
+    @property
+    def is_probed(self) -> bool:
+        """Say whether somebody must look; else the service hears of it in another way."""
+        return not is_unprobed(self.check)
 
 
 class Notifier(Protocol):

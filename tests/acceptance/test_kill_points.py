@@ -388,7 +388,7 @@ def torn_database(story: Story) -> None:
 
 
 def another_schema(story: Story) -> None:
-    story.schema = "0002"
+    story.schema = "another"
 
 
 def two_open_spans(story: Story) -> None:

@@ -76,6 +76,25 @@ def test_an_outage_is_found_and_ends_as_in_one_process(laya: Installation, servi
     assert serving.end() == 0
 
 
+def test_jobs_and_groups_stay_in_the_process_that_keeps_the_store(laya: Installation, services: Services) -> None:
+    file = laya.directory / "laya-uptime.yaml"
+    url = services.url("gibbon-cms")
+    shops = "".join(f"  shop-{place}: {{ url: '{url}/{place}', every: 1s, timeout: 900ms }}\n" for place in range(2))
+    file.write_text(
+        f"monitors:\n{shops}  job: {{ heartbeat: 1h }}\n  all: {{ members: [shop-0, shop-1, job], every: 1s }}\n"
+    )
+    serving = laya.start("serve", "--config", file, "--shards", "2")
+
+    serving.wait_for("✓ shop-1: up")
+    assert laya.run("ping", "job").code == 0
+    serving.wait_for("✓ job: up")
+    serving.wait_for("✓ all: up", times=2)
+    assert serving.end() == 0
+
+    assert not [line for line in serving.messages if "✗" in line or line.startswith("ERROR")]
+    assert rows(laya, "SELECT count(*) FROM monitor_status WHERE status = 'up'") == [(4,)]
+
+
 def test_auto_keeps_a_small_installation_in_one_process(laya: Installation, services: Services) -> None:
     serving = laya.start("serve", "-c", a_file(laya, services, every=5, count=3), "--shards", "auto")
     serving.wait_for(r"✓ shop-2: up")

@@ -39,9 +39,10 @@ def test_the_points_in_the_code_are_those_of_the_list() -> None:
     assert passed == set(POINTS)
 
 
-def test_check_has_ten_points_and_delivery_eight() -> None:
-    assert [sum(point.startswith(f"{path}.") for point in POINTS) for path in ("check", "delivery")] == [10, 8]
-    assert len(set(POINTS)) == len(POINTS) == 18
+def test_check_has_ten_points_delivery_eight_and_a_heartbeat_four() -> None:
+    paths = ("check", "delivery", "heartbeat")
+    assert [sum(point.startswith(f"{path}.") for point in POINTS) for path in paths] == [10, 8, 4]
+    assert len(set(POINTS)) == len(POINTS) == 22
 
 
 def test_an_unarmed_point_does_nothing() -> None:

@@ -166,6 +166,8 @@ def _failure_line(monitor: Monitor, verdict: Verdict, code: int | None, took: st
     shown = f" ({code})" if code is not None else ""
     if verdict.reason is Reason.REPORTED_UNHEALTHY:
         return logging.WARNING, f"⚠ {name}: unhealthy{shown} - {took}"
+    if verdict.reason is Reason.HEARTBEAT_LATE:
+        return logging.ERROR, f"✗ {name}: Late - {cause}"
     if verdict.reason is Reason.TIMEOUT:
         return logging.ERROR, f"✗ {name}: Request timeout (>{monitor.timeout.total_seconds():g}s)"
     if verdict.reason is Reason.HTTP_STATUS:

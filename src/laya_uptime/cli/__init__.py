@@ -1,14 +1,14 @@
 """The command `laya-uptime`: reads the words, calls the verb, and turns every known trouble into one clear line.
 
 Exit codes: 0 good (degraded is good), 1 something is down or a test failed, 2 usage, configuration, data directory in
-use or unwritable, 70 internal fault, 130 second Ctrl-C.
+use or unwritable, 3 no service is running, 70 internal fault, 130 second Ctrl-C.
 """
 
 import os
 import sys
 from collections.abc import Sequence
 
-USAGE, INTERNAL, INTERRUPTED = 2, 70, 130
+USAGE, UNREACHABLE, INTERNAL, INTERRUPTED = 2, 3, 70, 130
 TRACE_VARIABLE = "LAYA_UPTIME_TRACEBACK"
 
 

@@ -173,6 +173,7 @@ def _run(configuration: Configuration | None, *, title: str, shards: str, draws:
                 first_look=draw if draws else None,
                 every_check=configuration.logs_every_check,
                 shards=processes,
+                listen=configuration.listen,
             ),
             directory=directory,
             banner=[

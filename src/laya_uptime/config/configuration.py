@@ -35,6 +35,7 @@ class Configuration:
     egress: EgressPolicy = field(default_factory=EgressPolicy)
     log: LogSettings = field(default_factory=LogSettings)
     retention: timedelta = timedelta(days=90)  # of single results
+    listen: tuple[str, int] = ("127.0.0.1", 8484)
     warnings: tuple[Problem, ...] = ()
 
     @property

@@ -79,7 +79,9 @@ def _monitors() -> list[Json]:
         properties = {**own["properties"], **common["properties"], "type": {"const": name}}
         required = [key for key in own.get("required", []) if key not in common["properties"]]
         one = {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
-        if "url" not in own["properties"]:  # there is no scheme that could tell the check
+        if name in plugins.KEYS.values():  # a key that must be there tells the check
+            pass
+        elif "url" not in own["properties"]:  # there is no scheme that could tell the check
             required.append("type")
         elif "url" not in required:
             one["anyOf"] = [{"required": ["url"]}, {"required": ["type"]}]

@@ -31,17 +31,24 @@ class Layer:
 
 
 def settle(
-    layers: Sequence[Layer], *, id_: str, name: str, target: str, group: str | None, health_in_path: bool
+    layers: Sequence[Layer],
+    *,
+    id_: str,
+    name: str,
+    target: str,
+    group: str | None,
+    health_in_path: bool,
+    usual: Monitor = _USUAL,
 ) -> Monitor:
-    """Return the monitor that these layers describe, the most particular first. What none of them says is as usual."""
+    """Return the monitor that these layers describe, the most particular first. What none of them says is as `usual`."""
     said = [layer.settings for layer in layers]
-    patience, rules = _USUAL.patience, _USUAL.rules
+    patience, rules = usual.patience, usual.rules
     return Monitor(
         id=id_,
         name=name,
         target=target,
-        every=_first([one.every for one in said], _USUAL.every),
-        timeout=_first([one.timeout for one in said], _USUAL.timeout),
+        every=_first([one.every for one in said], usual.every),
+        timeout=_first([one.timeout for one in said], usual.timeout),
         patience=_patience(
             _first([one.confirm for one in said], patience.failures),
             _first([one.recover for one in said], patience.passes),
@@ -53,9 +60,14 @@ def settle(
             _first([one.cert_warning for one in said], rules.cert_warning),
             health_in_path,
         ),
-        remind_every=_first([one.remind for one in said], _USUAL.remind_every),
+        remind_every=_first([one.remind for one in said], usual.remind_every),
         group=group,
     )
+
+
+def reminders_only(layer: Layer) -> Layer:
+    """Return the layer with nothing in it but `remind`: all else there is meant for monitors that look at something."""
+    return Layer(Settings(remind=layer.settings.remind), layer.node, layer.path)
 
 
 # Among many monitors, most have the same of these; they share them.

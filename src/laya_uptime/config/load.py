@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import ipaddress
 import os
 import stat
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from laya_uptime.config.findings import Findings
 from laya_uptime.config.layers import Layer
 from laya_uptime.config.monitors import Monitors
 from laya_uptime.config.parts import fields_of
-from laya_uptime.config.schema import FREE_SECTIONS, Sections, Settings
+from laya_uptime.config.schema import FREE_SECTIONS, Sections, Server, Settings
 from laya_uptime.config.tree import Mapping, Node, Position, Scalar, Sequence
 from laya_uptime.domain.egress import EgressPolicy
 from laya_uptime.plugins import GUARDED
@@ -106,6 +107,7 @@ class _Reading:
         self._refuse_unknown_sections(root)
         sections = self._sections(root)
         egress = self._egress(root)
+        listen = self._listen(root, sections)
         self._warn_of_the_monitors(root)
         monitors = tuple(self._monitors(root, sections).read(self._free(root, "monitors")))
         channels = tuple(Channels(self._decoder, self._findings, self._environ).read(self._free(root, "notify")))
@@ -127,6 +129,7 @@ class _Reading:
                 checks=None if log.checks is UNSET else log.checks,
             ),
             retention=sections.store.retention.results,
+            listen=listen,
             warnings=self._findings.warnings(),
         )
 
@@ -198,6 +201,19 @@ class _Reading:
                 texts.append(entry.value)
         return EgressPolicy.parse(texts)
 
+    def _listen(self, root: Mapping, sections: Sections) -> tuple[str, int]:
+        """Return the address and port on which to listen; the usual ones after reporting that these cannot be used."""
+        try:
+            return _address(sections.server.listen)
+        except ValueError as error:
+            section = root.get("server")
+            node = section.get("listen") if isinstance(section, Mapping) else None
+            at = root.where("server") if node is None else node.at
+            self._findings.problem(
+                at, f"server.listen: {error}", "Write an IP address and a port, e.g. 127.0.0.1:8484."
+            )
+            return _address(Server().listen)
+
     def _warn_of_the_monitors(self, root: Mapping) -> None:
         if not self._free(root, "monitors").entries:
             self._findings.warning(
@@ -211,6 +227,21 @@ class _Reading:
                 "everybody on this machine can read this file, and it holds a secret",
                 f"Run: chmod o-r {explain.quoted(self._source)}",
             )
+
+
+def _address(text: str) -> tuple[str, int]:
+    """Return address and port; port 0 stands for any that is free. Raise ValueError where it is none."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit() or int(port[:6]) > 65535 or len(port) > 5:
+        raise ValueError("it must be an IP address and a port from 1 to 65535")
+    inner = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    try:
+        address = ipaddress.ip_address(inner)
+    except ValueError:
+        raise ValueError("it must be an IP address and a port from 1 to 65535") from None
+    if (address.version == 6) is (inner == host):
+        raise ValueError("an IPv6 address, and only that, stands in brackets before its port")
+    return str(address), int(port)
 
 
 def _is_nothing(node: Node) -> bool:

@@ -17,16 +17,19 @@ from laya_uptime import plugins
 from laya_uptime.config import explain
 from laya_uptime.config.decoder import Decoder, Refused
 from laya_uptime.config.findings import Findings
-from laya_uptime.config.layers import Layer, compare_times, settle
+from laya_uptime.config.layers import Layer, compare_times, reminders_only, settle
+from laya_uptime.config.members import Members
 from laya_uptime.config.names import Names
 from laya_uptime.config.parts import fields_of, option_keys, part_class
 from laya_uptime.config.schema import MonitorKeys
 from laya_uptime.config.tree import Entry, Mapping, Node, Scalar
 from laya_uptime.domain.health import path_names_health
+from laya_uptime.domain.monitor import Monitor
 from laya_uptime.domain.urls import redact
-from laya_uptime.ports import Check, Placed, Watched
+from laya_uptime.ports import Check, Listening, Placed, RollingUp, Unprobed, Watched, is_unprobed
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_USUAL = Monitor(id="", name="", target="")
 _EXAMPLE = "Write its URL, for example https://example.org/health."
 
 
@@ -60,7 +63,10 @@ class Monitors:
         The section is emptied on the way, so that many monitors need no room beside the tree that they are made from.
         """
         names = Names("monitors", self._findings)
-        for key in list(section.entries):
+        written = list(section.entries)
+        members = Members(written, self._findings)
+        tokens: dict[str, str] = {}
+        for key in written:
             entry = section.entries.pop(key)
             path = explain.path_to("monitors", key)
             id_ = names.identify(key, entry.key_at)
@@ -77,7 +83,17 @@ class Monitors:
             if keys is None:
                 continue
             name = names.name(key, None if keys.name is UNSET else keys.name, entry.key_at)
-            layers = self._layers(Layer(keys, node, path), group)
+            own = Layer(keys, node, path)
+            layers = self._layers(own, group)
+            usual = _USUAL
+            if check is not None and is_unprobed(check):
+                usual = check.usual
+                self._refuse_unused(node, check, path)
+                layers = layers and [own, *map(reminders_only, layers[1:])]
+                if isinstance(check, Listening):
+                    self._hold_token(node, check, key, path, tokens)
+                if isinstance(check, RollingUp) and id_ is not None:
+                    check = members.resolve(id_, check, node, path)
             if layers is None or check is None or id_ is None or name is None:
                 continue
             target = _same(check.target, node.get("url"))
@@ -88,8 +104,25 @@ class Monitors:
                 target=target,
                 group=group,
                 health_in_path=path_names_health(_path_of(target)),
+                usual=usual,
             )
             yield Watched(monitor=monitor, check=check, position=str(entry.key_at))
+        members.refuse_cycles()
+
+    def _refuse_unused(self, node: Mapping, check: Unprobed, path: str) -> None:
+        for key, remedy in check.unused.items():
+            if key in node.entries:
+                what = f"{explain.path_to(path, key)} means nothing here"
+                self._findings.problem(node.entries[key].key_at, what, remedy)
+
+    def _hold_token(self, node: Mapping, check: Listening, key: str, path: str, tokens: dict[str, str]) -> None:
+        """Report a token that another monitor has: nobody could tell which of the two a signal is for."""
+        if check.token is None:
+            return
+        other = tokens.setdefault(check.token.reveal(), key)
+        if other != key:
+            what = f"{path}.token is that of {explain.quoted(other)} too"
+            self._findings.problem(node.where("token"), what, "Give each heartbeat a token of its own.")
 
     def _keys(self, node: Mapping, kind: type[msgspec.Struct] | None, path: str) -> MonitorKeys | None:
         """Return what every monitor may say. Where the check is not known, any check's options are let pass."""
@@ -121,7 +154,7 @@ class Monitors:
         return cast("Check", check)
 
     def _kind(self, node: Mapping, path: str) -> type[msgspec.Struct] | None:
-        """Return the options struct of the check that is asked for, by `type` or by the scheme of `url`."""
+        """Return the options struct of the check that is asked for, by `type`, a telling key or the scheme of `url`."""
         named = node.get("type")
         if named is not None:
             if isinstance(named, Scalar) and isinstance(named.value, str) and not named.broken:
@@ -132,10 +165,19 @@ class Monitors:
                 return part_class("checks", named, path, self._findings)
             return None  # reading `type` reports it
         url = node.get("url")
-        if url is None:
-            if not any(explain.did_you_mean(key, ["url"]) for key in node.entries):  # else an unknown key tells it
-                self._findings.problem(node.at, f"{path} needs 'url'", _EXAMPLE)
-            return None
+        if url is not None:
+            return self._kind_of_url(url, path)
+        telling = next((key for key in plugins.KEYS if key in node.entries), None)
+        if telling is not None:
+            told = Scalar(value=plugins.KEYS[telling], at=node.entries[telling].key_at)
+            return part_class("checks", told, path, self._findings)
+        if not any(
+            explain.did_you_mean(key, ["url", *plugins.KEYS]) for key in node.entries
+        ):  # else an unknown key tells it
+            self._findings.problem(node.at, f"{path} needs 'url'", _EXAMPLE)
+        return None
+
+    def _kind_of_url(self, url: Node, path: str) -> type[msgspec.Struct] | None:
         if not isinstance(url, Scalar) or not isinstance(url.value, str) or url.broken:
             if not (isinstance(url, Scalar) and url.broken):
                 self._findings.problem(url.at, f"{path}.url: {explain.mismatch('a URL', url)}", _EXAMPLE)
@@ -176,7 +218,7 @@ class Monitors:
 
 def _options_of_all_checks() -> list[str]:
     found: set[str] = set()
-    for name in sorted(set(plugins.SCHEMES.values())):
+    for name in sorted({*plugins.SCHEMES.values(), *plugins.KEYS.values()}):
         found.update(option_keys(plugins.find("checks", name)))
     return sorted(found)
 

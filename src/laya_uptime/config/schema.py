@@ -118,6 +118,14 @@ class Store(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     retention: Retention = Retention()
 
 
+class Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the program itself can be reached."""
+
+    listen: Annotated[str, Meta(max_length=300, description="Address and port, e.g. 127.0.0.1:8484 or [::1]:8484.")] = (
+        "127.0.0.1:8484"
+    )
+
+
 class Permission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Whether checks of this type may run what the file names, as the user of the service."""
 
@@ -132,6 +140,7 @@ class Sections(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     egress: Egress = msgspec.field(default_factory=Egress)
     log: Log = Log()
     store: Store = Store()
+    server: Server = Server()
     exec: Permission = Permission()
     python: Permission = Permission()
 

@@ -3,9 +3,10 @@
 A result never exists without its status, a status without its incident, an incident without its alerts.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
+from laya_uptime.domain.heartbeat import Pulse
 from laya_uptime.domain.incident import Incident
 from laya_uptime.domain.result import Result
 from laya_uptime.domain.routing import DueAlert
@@ -40,11 +41,12 @@ class Change:
     incidents: tuple[Incident, ...] = ()
     alerts: tuple[DueAlert, ...] = ()
     target: str | None = None  # what it watches from now on; None: what it did before
+    pulse: Pulse | None = None  # of a heartbeat; None: nothing was heard
 
     @property
     def is_news(self) -> bool:
         """Say whether somebody waits for this: then it is committed at once, not with the next batch."""
-        return bool(self.alerts or self.incidents or self.span)
+        return bool(self.alerts or self.incidents or self.span or self.pulse)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,3 +82,4 @@ class Memory:
     monitors: dict[str, Remembered]
     seen_at: datetime | None = None
     seq: int = 0
+    pulses: dict[str, Pulse] = field(default_factory=dict)  # of heartbeats, by monitor

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from laya_uptime.domain.alert import Statistics, Transition
 from laya_uptime.domain.change import Change, Memory, Remembered, Span
 from laya_uptime.domain.facts import facts_of, own_facts
+from laya_uptime.domain.heartbeat import Pulse
 from laya_uptime.domain.incident import Closing, Followed, Incident, Severity, close, follow
 from laya_uptime.domain.monitor import Monitor
 from laya_uptime.domain.quorum import agree
@@ -38,6 +39,7 @@ class Pipeline:
     ) -> None:
         self.monitors = {monitor.id: monitor for monitor in monitors}
         self.states: dict[str, State] = {}
+        self.believed: Callable[[str], None] = lambda _monitor_id: None  # hears of each monitor believed otherwise now
         self._channels = tuple(channels)
         self._submit = submit
         self._listener = listener
@@ -74,8 +76,13 @@ class Pipeline:
             if monitor_id not in self.monitors:
                 self._let_go(monitor_id, remembered, left_at, at)
 
-    def absorb(self, monitor: Monitor, results: Sequence[Result], *, elapsed: timedelta) -> Round:
-        """Follow one round, one result for each region, to whatever it implies. Hand that to the writer and return it."""
+    def absorb(
+        self, monitor: Monitor, results: Sequence[Result], *, elapsed: timedelta, pulse: Pulse | None = None
+    ) -> Round:
+        """Follow one round, one result for each region, to whatever it implies. Hand that to the writer and return it.
+
+        `pulse` is what a heartbeat knows from now on; it is written with the round, or not at all.
+        """
         state = self.states[monitor.id]
         decisive = results[0] if len(results) == 1 else _decisive(results, quorum=monitor.quorum)
         verdict = decisive.verdict
@@ -93,7 +100,9 @@ class Pipeline:
         followed = self._follow(monitor, state, verdict, at)
         state.incident = followed.current
         round_ = Round(monitor=monitor, result=decisive, health=state.health, followed=followed)
-        self._record(state, before, stored, tuple([_to_keep(result) for result in results]), round_)
+        self._record(state, before, stored, tuple([_to_keep(result) for result in results]), round_, pulse)
+        if state.health.believed is not before.believed:
+            self.believed(monitor.id)
         return round_
 
     def watch_for_blindness(self, among: Iterable[Monitor] | None = None, *, at: datetime, elapsed: timedelta) -> None:
@@ -116,11 +125,18 @@ class Pipeline:
         )
 
     def _record(
-        self, state: State, before: Health, stored: Incident | None, results: tuple[Result, ...], round_: Round
+        self,
+        state: State,
+        before: Health,
+        stored: Incident | None,
+        results: tuple[Result, ...],
+        round_: Round,
+        pulse: Pulse | None,
     ) -> None:
         monitor, followed, health = round_.monitor, round_.followed, state.health
         if health is before and state.seq and stored is followed.current is None and followed.closed is None:
-            self._submit(Change(monitor_id=monitor.id, results=results))  # as nearly always: all is as good as it was
+            # As nearly always: all is as good as it was.
+            self._submit(Change(monitor_id=monitor.id, results=results, pulse=pulse))
             return
         transition, about = followed.transition, followed.about
         facts = None
@@ -141,6 +157,7 @@ class Pipeline:
                 alerts=alerts,
                 # The store knows the target of a monitor from before its first status, and that may have changed.
                 target=monitor.target if seq == 0 else None,
+                pulse=pulse,
             )
         )
 
@@ -166,6 +183,7 @@ class Pipeline:
                 span=Span(outcome=Status.UNKNOWN, started=since, detail="nobody looked"),
             )
         )
+        self.believed(monitor.id)
 
     def _let_go(self, monitor_id: str, remembered: Remembered, left_at: datetime, at: datetime) -> None:
         """Believe nothing of a monitor that is gone: should it come back, what was before is no news of then."""

@@ -14,6 +14,8 @@ from laya_uptime.domain.result import Result
 from laya_uptime.domain.routing import DueAlert, address
 from laya_uptime.domain.status import Status
 from laya_uptime.engine.dispatcher import Dispatcher
+from laya_uptime.engine.groups import Groups
+from laya_uptime.engine.heartbeats import Heartbeats, within
 from laya_uptime.engine.housekeeper import Housekeeper
 from laya_uptime.engine.pipeline import Pipeline
 from laya_uptime.engine.probing import LocalProbing
@@ -67,9 +69,14 @@ class Service:
         settings: Settings,
         probing: Callable[[Overseer], Probing] | None = None,
     ) -> None:
-        """Watch through `probing`, made with the overseer that it hands everything to; None: in this process."""
+        """Watch through `probing`, made with the overseer that it hands everything to; None: in this process.
+
+        Only monitors that are probed are for it.
+        """
         self._monitors = [each.monitor for each in watched]
-        self._make_probing = probing or (lambda overseer: LocalProbing(watched, overseer, via=via, clock=clock))
+        probed = [each for each in watched if each.is_probed]
+        unprobed = [each for each in watched if not each.is_probed]
+        self._make_probing = probing or (lambda overseer: LocalProbing(probed, overseer, via=via, clock=clock))
         self._channels = tuple(channels)
         self._store = store
         self._fallback = fallback
@@ -87,6 +94,15 @@ class Service:
             listener=listener,
             local=settings.local,
         )
+        self.heartbeats = Heartbeats(
+            unprobed, pipeline=self._pipeline, clock=clock, listener=listener, submit=self._submit
+        )
+        self._groups = Groups(unprobed, pipeline=self._pipeline, clock=clock, listener=listener)
+        self._doors: dict[str, Callable[[], Awaitable[None]]] = {}
+
+    def open(self, name: str, door: Callable[[], Awaitable[None]]) -> None:
+        """Let this run beside the duties: a way in. It is the first thing to be cancelled at a stop. Before `run` only."""
+        self._doors[name] = door
 
     @property
     def states(self) -> dict[str, State]:
@@ -117,6 +133,8 @@ class Service:
         self._assemble()
         self._writer.start_at(memory.seq)
         self._pipeline.restore(memory, at=self._clock.now(), elapsed=self._elapsed())
+        self.heartbeats.begin(memory, at=self._clock.now(), elapsed=self._elapsed, durable=self._is_durable)
+        self._groups.begin(elapsed=self._elapsed)
         if alarm is not None:
             self._raise_own(alarm)
 
@@ -201,7 +219,16 @@ class Service:
             "the heartbeat": self._housekeeper.beat,
             "the look-out": self._housekeeper.look_for_blindness,
             "the pruning": self._housekeeper.prune,
+            "the heartbeats": self.heartbeats.run,
+            "the groups": self._groups.run,
+            **self._doors,
         }
+
+    async def _is_durable(self) -> bool:
+        """Return, soon, whether all that was submitted will be there after a restart."""
+        if self._writer.is_degraded:
+            return False
+        return await within(self._writer.beat()) and self._store is not self._fallback
 
     async def _guard(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         await supervise(name, run, clock=self._clock, listener=self._listener)
@@ -250,7 +277,7 @@ class Service:
         """End in order: no new checks, then checks, deliveries and commits that are under way."""
         self._watchdog.stopping()
         deadline = self._clock.monotonic() + DRAIN
-        for name in ("the look-out", "the pruning", "the dispatcher"):
+        for name in (*self._doors, "the look-out", "the pruning", "the heartbeats", "the dispatcher"):
             tasks[name].cancel()
         await self._probing.settle(DRAIN)
         tasks["the scheduler"].cancel()

@@ -32,7 +32,7 @@ def parts_for(watched: Sequence[Watched], *, cores: int) -> int:
     A check over TLS takes less than a millisecond of a core. Below a hundred of them a second nine tenths of one core
     are idle, and further processes would bring nothing but their memory.
     """
-    rate = sum(1 / each.monitor.every.total_seconds() for each in watched)
+    rate = sum(1 / each.monitor.every.total_seconds() for each in watched if each.is_probed)
     return max(cores, 1) if rate > AUTO_FROM else 1
 
 

@@ -9,7 +9,8 @@
             return GuardedDialer(clock=SystemClock(), policy=EgressPolicy())
 
 A target is refused, silent, torn away, endless or forbidden here; what a good answer looks like is for the check's own
-tests. A check that opens no stream of its own (it pings, or runs a program) inherits `LocalCheckContract` instead.
+tests. A check that opens no stream of its own (it pings, or runs a program) inherits `LocalCheckContract`
+instead, and one that looks at nothing by itself `UnprobedCheckContract`.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ from pathlib import Path
 
 from laya_uptime.domain.reason import Reason
 from laya_uptime.domain.result import Failure, Seen
-from laya_uptime.ports import Check, Reach
+from laya_uptime.ports import Check, Reach, Unprobed
 from laya_uptime.testing.target import Peer, ScriptedTarget
 
 SOON = timedelta(milliseconds=300)
@@ -183,6 +184,38 @@ class LocalCheckContract:
         assert isinstance((await asyncio.gather(probe, return_exceptions=True))[0], asyncio.CancelledError)
         gc.collect()
         assert _descriptors() <= before
+
+    def test_the_target_that_people_see_holds_no_credential(self) -> None:
+        """Nor does its repr."""
+        check = self.confidential(CANARY)
+
+        assert check.target
+        assert CANARY not in check.target
+        assert CANARY not in repr(check)
+
+
+class UnprobedCheckContract:
+    """Inherit it, and supply `confidential` and the fixture `via`, where the engine itself makes the verdict."""
+
+    def confidential(self, secret: str) -> Check:
+        """Return a check that holds this wherever it can hold a credential."""
+        raise NotImplementedError
+
+    async def test_looking_at_it_says_that_there_is_nothing_to_look_at(self, via: Reach) -> None:
+        """That is no outage of anybody."""
+        seen = await self.confidential(CANARY).probe(via, timeout=SOON)
+
+        assert isinstance(seen, Failure)
+        assert seen.reason.is_ours
+        assert seen.detail
+
+    def test_it_says_how_it_is_watched(self) -> None:
+        """With settings of its own, and which of the usual ones mean nothing to it."""
+        check = self.confidential(CANARY)
+
+        assert isinstance(check, Unprobed)
+        assert check.usual.patience.failures == check.usual.patience.passes == 1
+        assert "timeout" in check.unused
 
     def test_the_target_that_people_see_holds_no_credential(self) -> None:
         """Nor does its repr."""

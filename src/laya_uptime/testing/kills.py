@@ -1,8 +1,8 @@
-"""The kill run: SIGKILL at every named point of the check and delivery path, and no alert is lost.
+"""The kill run: SIGKILL at every named point of the check, delivery and signal paths, and no alert is lost.
 
 `python -m laya_uptime.testing.kills [--trials 10] [--points a,b] [--seed N] [--jobs 2] [--markdown FILE] [--json FILE]`
 
-Each trial is a real outage (see `trial`), killed at one passage of one point, and checked (see `invariants`). The seed
+Each trial is a real outage (see `trial`, and `heartbeat_trial` for the points of a signal), killed at one passage of one point, and checked (see `invariants`). The seed
 decides everything that can be decided: the service, the kind and length of the outage, and the passage, which is
 spread evenly over those around the change to down and the change back. One trial more is not killed at all. Exit 1
 where a point was not reached or an invariant is broken; what such a trial left behind is kept, and its place printed.
@@ -24,6 +24,7 @@ from pathlib import Path
 import msgspec
 
 from laya_uptime.failpoints import POINTS
+from laya_uptime.testing import heartbeat_trial
 from laya_uptime.testing.trial import CHANNELS, INTERVAL, UP_ROUNDS, Outcome, Plan, run, schema_of_a_new_database
 from laya_uptime.testing.truth import OUTAGES, SERVICES, State, now
 
@@ -54,7 +55,7 @@ def carry_out(
 
     def one(plan: Plan) -> Outcome:
         place = directory / f"{plan.number:03d}-{plan.point or 'control'}"
-        outcome = run(plan, place, schema=schema)
+        outcome = (heartbeat_trial.run if _is_of_a_signal(plan) else run)(plan, place, schema=schema)
         if outcome.is_good:
             shutil.rmtree(place)
         done(outcome)
@@ -62,6 +63,10 @@ def carry_out(
 
     with ThreadPoolExecutor(max_workers=jobs, thread_name_prefix="trial") as pool:
         return list(pool.map(one, chosen))
+
+
+def _is_of_a_signal(plan: Plan) -> bool:
+    return (plan.point or "").startswith("heartbeat.")
 
 
 def _story(chance: random.Random, point: str | None) -> Plan:
@@ -86,6 +91,9 @@ def _passages(plan: Plan) -> Sequence[int]:
     point = plan.point or ""
     if point == "delivery.retry_write":
         return range(1, 2 * plan.refusals + 1)
+    if point.startswith("heartbeat."):
+        # Every report passes once, the first of all in the transaction that begins to listen.
+        return range(2, heartbeat_trial.HEARD_BEFORE + heartbeat_trial.HEARD_AFTER)
     if point.startswith("delivery."):
         return range(1, 5)  # two channels are told of two changes
     if point not in {"check.slot_claimed", "check.socket_open", "check.response_read"}:
@@ -114,7 +122,7 @@ def say(outcome: Outcome) -> str:
         "ok " if outcome.is_good else "RED",
         f"{plan.number:3d}",
         plan.failpoint or "no kill",
-        f"({plan.service} {plan.state}, {plan.rounds} rounds)",
+        "(a job)" if _is_of_a_signal(plan) else f"({plan.service} {plan.state}, {plan.rounds} rounds)",
         f"landed: {outcome.landed or '-'}",
         f"duplicates {findings.duplicates}",
         f"lost {findings.lost}",
@@ -162,7 +170,7 @@ def markdown(outcomes: Sequence[Outcome], command: str, *, seed: int) -> str:
 
 _WHAT = """\
 {} times SIGKILL at a named point of the check and delivery path, while one of three services goes down and comes back;
-the process is started again at once. The processes, sockets and files are real. Written by"""
+the process is started again at once; or of the path of a signal, while a job falls silent and reports again. The processes, sockets and files are real. Written by"""
 _WHERE = (
     f"Seed {{seed}}, {{at:%Y-%m-%d}}, Python {{python}}, SQLite {{sqlite}}, {platform.system()} {platform.machine()},\n"
     f"interval {INTERVAL.total_seconds():g} s, {len(SERVICES)} services, {' and '.join(CHANNELS)}."

@@ -24,6 +24,7 @@ import pytest
 
 from laya_uptime.domain.alert import Transition
 from laya_uptime.domain.change import Attempt, Change, Memory, Span
+from laya_uptime.domain.heartbeat import Kind, Pulse, Signal
 from laya_uptime.domain.incident import SELF, Closing, Incident, Severity, close
 from laya_uptime.domain.monitor import Monitor
 from laya_uptime.domain.reason import Reason
@@ -135,6 +136,40 @@ class StoreContract:
         memory = await opened(await self.reopened(store))
 
         assert (memory.seq, memory.seen_at) == (2, NOON + MINUTE)
+
+    async def test_what_a_job_said_last_is_remembered(self, store: Store) -> None:
+        """With the start whose end is awaited, and before any status is known."""
+        said = Signal(kind=Kind.START, at=NOON + MINUTE, text=HOSTILE.replace("\ud83d", "?"), exit_code=7)
+        pulse = Pulse(since=NOON, started=NOON + MINUTE, began=NOON + 2 * MINUTE, heard=said)
+        await opened(store)
+        await store.commit([Change(monitor_id="shop", pulse=Pulse(since=NOON))], seq=1, at=NOON)
+        await store.commit([Change(monitor_id="shop", pulse=pulse)], seq=2, at=NOON)
+
+        memory = await opened(await self.reopened(store))
+
+        assert memory.pulses == {"shop": pulse}
+        assert memory.monitors == {}
+
+    async def test_what_a_job_said_is_written_with_what_follows_or_not_at_all(self, store: Store) -> None:
+        """A status that somebody else wrote stops both."""
+        await opened(store)
+        await store.commit([up()], seq=1, at=NOON)
+
+        with pytest.raises(StoreError):
+            await store.commit([replace(up(seq=7), pulse=Pulse(since=NOON))], seq=2, at=NOON)
+
+        assert (await opened(await self.reopened(store))).pulses == {}
+
+    async def test_what_a_job_said_is_forgotten_once_it_is_not_listened_to(self, store: Store) -> None:
+        """Should it come back, that is no news of then."""
+        await opened(store)
+        await store.commit([Change(monitor_id="shop", pulse=Pulse(since=NOON))], seq=1, at=NOON)
+        store = await self.reopened(store)
+        await store.open([BLOG], CHANNELS, at=NOON)
+
+        memory = await opened(await self.reopened(store))
+
+        assert memory.pulses == {}
 
     async def test_a_closed_incident_is_not_remembered(self, store: Store) -> None:
         """Only what is still open is taken up again."""

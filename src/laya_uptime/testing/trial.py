@@ -38,7 +38,7 @@ _LAST_ROUNDS = 2  # that the last process must see before it is asked to end
 _PATIENCE = 60.0  # seconds for what must come: a round, the kill, the last alert
 _END = 20.0  # seconds from SIGTERM to the end
 _DATABASE = Path("watch", "laya-uptime.db")
-_KEPT = ("HOME", "LANG", "LC_ALL", "PATH", "PYTHONPATH", "SYSTEMROOT", "TMPDIR", "TZ", "VIRTUAL_ENV")
+KEPT = ("HOME", "LANG", "LC_ALL", "PATH", "PYTHONPATH", "SYSTEMROOT", "TMPDIR", "TZ", "VIRTUAL_ENV")
 _NAMES = {service.id: service.name for service in SERVICES}
 
 
@@ -95,7 +95,7 @@ def run(plan: Plan, directory: Path, *, schema: str, program: Sequence[str] = PR
     directory.mkdir(parents=True)
     with LedgerSink(directory / "ledger") as sink, TruthTarget(log=directory / "truth.jsonl") as target:
         environment = _environment(directory, sink, target)
-        with _Watched(program, plan.failpoint, environment, directory / "console.log") as watched:
+        with Watched(program, plan.failpoint, environment, directory / "console.log") as watched:
             try:
                 _tell_the_story(plan, watched, sink, target, directory / "data" / _DATABASE)
             except (TrialError, TimeoutError) as error:
@@ -125,13 +125,13 @@ def schema_of_a_new_database(directory: Path) -> str:
     """Return the schema revision that the monitor gives a new database: what it must still be after every kill."""
     directory.mkdir(parents=True)
     with LedgerSink(directory / "ledger") as sink, TruthTarget() as target:
-        with _Watched(PROGRAM, "", _environment(directory, sink, target), directory / "console.log") as watched:
+        with Watched(PROGRAM, "", _environment(directory, sink, target), directory / "console.log") as watched:
             target.wait_for_rounds(1, seconds=_PATIENCE)
             watched.end()
         return read(directory / "data" / _DATABASE).schema
 
 
-def _tell_the_story(plan: Plan, watched: "_Watched", sink: LedgerSink, target: TruthTarget, database: Path) -> None:
+def _tell_the_story(plan: Plan, watched: "Watched", sink: LedgerSink, target: TruthTarget, database: Path) -> None:
     def change(state: State, transition: str) -> None:
         time.sleep(plan.edge * INTERVAL.total_seconds())
         if plan.refusals and plan.refuse == transition:
@@ -160,7 +160,7 @@ def _tell_the_story(plan: Plan, watched: "_Watched", sink: LedgerSink, target: T
     _wait(is_over, watched)
 
 
-def _wait(is_over: Callable[[], bool], watched: "_Watched") -> None:
+def _wait(is_over: Callable[[], bool], watched: "Watched") -> None:
     give_up = time.monotonic() + _PATIENCE
     while True:
         with contextlib.suppress(sqlite3.Error):  # not there yet, or just being opened
@@ -207,18 +207,29 @@ def _environment(directory: Path, sink: LedgerSink, target: TruthTarget) -> dict
         "ALERT_WEBHOOK": sink.url("/webhook"),
         "PYTHONUTF8": "1",
     }
-    return {name: os.environ[name] for name in _KEPT if name in os.environ} | ours | target.environment()
+    return {name: os.environ[name] for name in KEPT if name in os.environ} | ours | target.environment()
 
 
-class _Watched:
+class Watched:
     """The monitor's process, and the next one when it is killed."""
 
-    def __init__(self, program: Sequence[str], failpoint: str, environment: dict[str, str], console: Path) -> None:
+    def __init__(
+        self,
+        program: Sequence[str],
+        failpoint: str,
+        environment: dict[str, str],
+        console: Path,
+        *,
+        words: Sequence[str] = ("watch", "--interval", f"{INTERVAL.total_seconds():g}"),
+        killed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Start it. `killed` is called when it is dead and before the next one is started."""
         self.failpoint = failpoint
         self.lives: list[Life] = []
         self.killed_at: datetime | None = None
         self.trouble = ""  # why it ended although nobody asked it to
-        self._command = [*program, "watch", "--interval", f"{INTERVAL.total_seconds():g}"]
+        self._killed = killed
+        self._command = [*program, *words]
         self._environment = environment
         self._console = console
         self._ending = False
@@ -278,6 +289,7 @@ class _Watched:
                     self.trouble = f"the monitor ended by itself with {code}"
                 return
             self.killed_at = ended
+            self._killed()
             self._process = self._start("")
 
     def _listen(self) -> None:

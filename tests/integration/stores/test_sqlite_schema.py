@@ -31,6 +31,7 @@ COLUMNS = {
     " lat_sum lat_min lat_max sketch",
     "span": "monitor_id region_id started ended outcome err detail incident_id",
     "monitor_status": "monitor_id seq status streak since",
+    "heartbeat": "monitor_id since started began heard_at heard exit_code text",
     "alert_outbox": "id incident_id transition ordinal channel_id due_at expires_at lease_owner lease_until attempts"
     " next_try_at sent_at dead_at payload decision",
     "monitor": "id slug name target created_at removed_at",
@@ -48,6 +49,7 @@ KEYS = {
     "rollup": "step bucket monitor_id region_id",
     "span": "monitor_id region_id started",
     "monitor_status": "monitor_id",
+    "heartbeat": "monitor_id",
     "alert_outbox": "id",
     "monitor": "id",
     "region": "id",

@@ -15,6 +15,8 @@ MANUAL = Path(__file__).parents[3] / "docs" / "reference" / "configuration.md"
 # What makes a monitor or a channel whole, so that only the key under test is wrong.
 RIGHT = {
     "exec": ["type: exec", "command: [check_load]"],
+    "group": ["members: [two]"],
+    "heartbeat": ["heartbeat: 24h"],
     "http": ["url: http://a.example/"],
     "dns": ["type: dns", "query: a.example"],
     "ping": ["url: ping://a.example"],
@@ -44,7 +46,7 @@ SETTINGS = {
     "cert_warning": ("14", "the duration 14 has no unit"),
 }
 
-CHECKS = ("exec", "http", "ping", "python", "tcp", "tls", "ws")
+CHECKS = ("exec", "group", "heartbeat", "http", "ping", "python", "tcp", "tls", "ws")
 MONITORS = tuple(f"monitors.{check}" for check in CHECKS)
 COMMON = {
     "name": ("''", "at least 1 characters are needed, got 0"),
@@ -98,6 +100,14 @@ WRONG = {
     "monitors.dns.dnssec": ("'true'", "expected true or false, got text 'true'"),
     "monitors.exec.command": ("check_load -w 5", "`command` must be a list of words"),
     "monitors.exec.environment": ("TOKEN", "expected a mapping, got text 'TOKEN'"),
+    "monitors.group.members": ("nobody", "no monitor is called 'nobody'"),
+    "monitors.group.up_when": ("most", "`up_when`: it must be all, any, at least N or N%"),
+    "monitors.heartbeat.heartbeat": ("5 mins", "`heartbeat` is neither a duration nor a crontab line"),
+    "monitors.heartbeat.timezone": ("Europe/Berln", "no time zone is called 'Europe/Berln'"),
+    "monitors.heartbeat.grace": ("0s", "`grace` must be from 1s to 365d"),
+    "monitors.heartbeat.token": ("${T}", "`token` must be 16 to 200"),
+    "server": ("8484", "expected a mapping, got the number 8484"),
+    "server.listen": ("localhost:8484", "server.listen: it must be an IP address and a port"),
     "monitors.ping.url": ("ping://a.example:80", "a ping has no port"),
     "monitors.ping.count": ("0", "expected a whole number from 1 to 100, got the number 0"),
     "monitors.ping.gap": ("1ms", "gap must be from 10ms to 10s"),
@@ -191,7 +201,7 @@ def document(key: str, value: str) -> tuple[str, str]:
     section, *path = key.split(".")
     lines = [f"{section}:"]
     if section in {"groups", "monitors", "notify"} and path:
-        lines.append("  one:")
+        lines += ["  two: http://b.example/", "  one:"] if path[0] == "group" and section == "monitors" else ["  one:"]
         if section != "groups":
             kind, *path = path
             lines += [f"    {line}" for line in RIGHT[kind] if not line.startswith(f"{path[-1]}:")]

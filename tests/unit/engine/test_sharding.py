@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from laya_uptime.adapters.checks.heartbeat import HeartbeatCheck
 from laya_uptime.domain.load import Load
 from laya_uptime.engine.sharding import Shards, part_of, parts_for
 from laya_uptime.errors import ProbingLost
@@ -189,3 +190,9 @@ def test_auto_takes_every_core_only_where_there_is_enough_to_do(count: int, ever
     one = watched(".", a_monitor(every=every))
 
     assert parts_for([one] * count, cores=4) == parts
+
+
+def test_what_nobody_looks_at_needs_no_process() -> None:
+    job = Watched(monitor=a_monitor(every="1s"), check=HeartbeatCheck(heartbeat=timedelta(seconds=1)))
+
+    assert parts_for([job] * 1000, cores=4) == 1

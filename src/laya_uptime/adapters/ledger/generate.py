@@ -12,7 +12,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from laya_uptime.adapters.ledger.tables import metadata
 
-HEAD = "0001"  # the newest revision in migrations/versions
+HEAD = "0002"  # the newest revision in migrations/versions
 TARGET = Path(__file__).with_name("first.py")
 
 

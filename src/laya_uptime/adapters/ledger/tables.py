@@ -150,6 +150,19 @@ monitor_status = Table(
     Column("since", BigInteger, nullable=False),
 )
 
+heartbeat = Table(
+    "heartbeat",
+    metadata,
+    Column("monitor_id", Integer, primary_key=True, autoincrement=False),
+    Column("since", BigInteger, nullable=False),  # from when the next run is reckoned
+    Column("started", BigInteger),  # of a run whose end is awaited
+    Column("began", BigInteger),  # of the latest run
+    Column("heard_at", BigInteger),
+    Column("heard", Text),  # success, start, fail or log
+    Column("exit_code", Integer),
+    Column("text", Text, nullable=False),
+)
+
 incident = Table(
     "incident",
     metadata,

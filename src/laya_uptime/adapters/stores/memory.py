@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from laya_uptime.domain.alert import Alert
 from laya_uptime.domain.change import Attempt, Change, Memory, Remembered, Span
+from laya_uptime.domain.heartbeat import Pulse
 from laya_uptime.domain.incident import SELF, Incident
 from laya_uptime.domain.monitor import Monitor
 from laya_uptime.domain.result import Result
@@ -51,6 +52,7 @@ class MemoryStore:
         self.spans: dict[str, list[Span]] = {}
         self.incidents: dict[str, Incident] = {}
         self.outbox: dict[str, Row] = {}
+        self.pulses: dict[str, Pulse] = {}
         self._health: dict[str, tuple[Health, int]] = {}
         self._targets: dict[str, str] = {}
         self._open: dict[str, str | None] = {}  # the id of each monitor's open incident
@@ -73,7 +75,9 @@ class MemoryStore:
             )
             for monitor_id, (health, seq) in self._health.items()
         }
-        return Memory(monitors=remembered, seen_at=self._seen_at, seq=self._seq)
+        memory = Memory(monitors=remembered, seen_at=self._seen_at, seq=self._seq, pulses=dict(self.pulses))
+        self.pulses = {monitor.id: self.pulses[monitor.id] for monitor in monitors if monitor.id in self.pulses}
+        return memory
 
     async def commit(self, writes: Sequence[Write], *, seq: int, at: datetime) -> None:
         """See `ports.Store.commit`."""
@@ -166,6 +170,8 @@ class MemoryStore:
         for incident in change.incidents:
             self.incidents[incident.id] = incident
             self._open[incident.monitor_id] = _still_open(self._open.get(incident.monitor_id), incident)
+        if change.pulse is not None:
+            self.pulses[change.monitor_id] = change.pulse
         self._insert(change.alerts)
 
     def _insert(self, alerts: Sequence[DueAlert]) -> None:

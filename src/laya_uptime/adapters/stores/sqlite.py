@@ -21,6 +21,7 @@ from laya_uptime.adapters.ledger.blob import from_ms, to_ms
 from laya_uptime.adapters.ledger.worker import Worker
 from laya_uptime.domain.alert import Alert
 from laya_uptime.domain.change import Attempt, Change, Memory, Remembered, Span
+from laya_uptime.domain.heartbeat import Kind, Pulse, Signal
 from laya_uptime.domain.incident import SELF, Closing, Incident, Severity
 from laya_uptime.domain.monitor import Monitor
 from laya_uptime.domain.reason import Reason
@@ -137,6 +138,10 @@ class SqliteStore:
                 self._database.execute(
                     "UPDATE alert_outbox SET lease_owner = NULL, lease_until = NULL"
                     " WHERE sent_at IS NULL AND dead_at IS NULL AND lease_owner IS NOT NULL"
+                )
+                # What a job said before it was taken out is no news of a time when it is back.
+                self._database.execute(
+                    "DELETE FROM heartbeat WHERE monitor_id IN (SELECT id FROM monitor WHERE removed_at IS NOT NULL)"
                 )
                 # Nothing is put off for more than a day, so this was written by a clock that has been set back since.
                 self._database.execute(
@@ -307,7 +312,12 @@ class SqliteStore:
                 believed_since=from_ms(believed_since or since),
             )
             remembered[slug] = Remembered(health=health, seq=seq, incident=incidents.get(number), target=target)
-        return Memory(monitors=remembered, seen_at=from_ms(mark[1]) if mark else None, seq=int(mark[0]) if mark else 0)
+        return Memory(
+            monitors=remembered,
+            seen_at=from_ms(mark[1]) if mark else None,
+            seq=int(mark[0]) if mark else 0,
+            pulses={slug: _read_pulse(row) for slug, *row in self._database.execute(_PULSES)},
+        )
 
     def _commit(self, writes: Sequence[Write], seq: int, at: datetime) -> None:
         changes = [write for write in writes if isinstance(write, Change)]
@@ -339,6 +349,7 @@ class SqliteStore:
                 if change.alerts:
                     self._write_alerts(change.alerts)
             pass_by("check.after_outbox")
+            self._write_pulses(telling)
             for attempt in attempts:
                 self._write_attempt(attempt)
             self._database.execute(
@@ -449,6 +460,17 @@ class SqliteStore:
             ],
         )
 
+    def _write_pulses(self, changes: Sequence[Change]) -> None:
+        pulses = [(change.monitor_id, change.pulse) for change in changes if change.pulse is not None]
+        if not pulses:
+            return
+        fp("heartbeat.in_transaction")
+        self._database.executemany(
+            "INSERT OR REPLACE INTO heartbeat (monitor_id, since, started, began, heard_at, heard, exit_code, text)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [(self._monitors[monitor_id], *_pulse_row(pulse)) for monitor_id, pulse in pulses],
+        )
+
     def _write_attempt(self, attempt: Attempt) -> None:
         if attempt.sent_at is None:
             fp("delivery.retry_write")
@@ -556,6 +578,12 @@ SELECT o.id, o.payload, o.attempts, o.expires_at {_FIRST_IN_LINE}
 _SOONEST = f"SELECT min(max(o.next_try_at, coalesce(o.lease_until, 0))) {_FIRST_IN_LINE}"
 
 
+_PULSES = """
+SELECT m.slug, h.since, h.started, h.began, h.heard_at, h.heard, h.exit_code, h.text
+FROM heartbeat h JOIN monitor m ON m.id = h.monitor_id
+"""
+
+
 def _code(error: sqlite3.DatabaseError) -> int | None:
     """Return the primary result code; text that is no UTF-8 has none of its own and counts as damage."""
     code = getattr(error, "sqlite_errorcode", None)
@@ -586,6 +614,24 @@ def _ms(at: datetime | None) -> int | None:
 
 def _at(ms: object) -> datetime | None:
     return from_ms(ms) if isinstance(ms, int) else None
+
+
+def _pulse_row(pulse: Pulse) -> tuple[object, ...]:
+    heard = pulse.heard
+    said = (
+        (None, None, None, "") if heard is None else (to_ms(heard.at), heard.kind, heard.exit_code, _text(heard.text))
+    )
+    return (to_ms(pulse.since), _ms(pulse.started), _ms(pulse.began), *said)
+
+
+def _read_pulse(row: Sequence[object]) -> Pulse:
+    since, started, began, heard_at, heard, exit_code, text = row
+    assert isinstance(since, int)
+    signal = None
+    if isinstance(heard_at, int):
+        code = exit_code if isinstance(exit_code, int) else None
+        signal = Signal(kind=Kind(str(heard)), at=from_ms(heard_at), text=str(text), exit_code=code)
+    return Pulse(since=from_ms(since), started=_at(started), began=_at(began), heard=signal)
 
 
 def _read_incident(monitor_id: str, row: Sequence[object]) -> Incident:
