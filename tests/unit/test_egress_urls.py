@@ -117,6 +117,14 @@ def test_every_way_to_write_an_address_is_the_same_address(number: int) -> None:
     assert str(literal(plain)) == plain
 
 
+@pytest.mark.parametrize("userinfo", ["a\udc88:b", "a:\ud800b"])
+def test_a_user_or_password_that_is_no_text_is_refused_without_repeating_it(userinfo: str) -> None:
+    with pytest.raises(ValueError, match="user or password") as caught:
+        parse_url(f"http://{userinfo}@shop.example/")
+
+    assert str(caught.value).isprintable()
+
+
 def test_a_url_is_read_into_parts() -> None:
     url = parse_url("HTTPS://user:p%40ss@B\u00fccher.example:8443/a/b?x=1&token=t#part")
 

@@ -210,6 +210,8 @@ def _redact_query(query: str) -> str:
 
 
 def _credentials(userinfo: str) -> str:
+    if any("\ud800" <= char <= "\udfff" for char in userinfo):
+        raise ValueError("the URL's user or password contains bytes that are not UTF-8")
     user, _, password = userinfo.partition(":")
     return f"{unquote(user)}:{unquote(password)}"
 
