@@ -100,7 +100,9 @@ def test_members_and_frames_are_one_body(size: int) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 1000])
-@pytest.mark.parametrize(("name", "encode", "begins"), [("gzip", gzip.compress, b"\x1f"), ("zstd", zstd.compress, b"\x28")])
+@pytest.mark.parametrize(
+    ("name", "encode", "begins"), [("gzip", gzip.compress, b"\x1f"), ("zstd", zstd.compress, b"\x28")]
+)
 def test_padding_is_ignored_however_it_is_cut(
     name: str, encode: Callable[[bytes], bytes], begins: bytes, size: int
 ) -> None:
