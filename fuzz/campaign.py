@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 from catalog import TARGETS
@@ -121,6 +122,8 @@ def main() -> int:
     wanted = arguments.targets.split(",")
     if unknown := set(wanted) - TARGETS.keys():
         parser.error(f"no target is called {', '.join(sorted(unknown))}; known: {', '.join(TARGETS)}")
+    if find_spec("atheris") is None:
+        parser.error("atheris is not installed: it exists for Python 3.11 to 3.13 on Linux and macOS. Run: make fuzz")
     outcomes = []
     with ThreadPoolExecutor(arguments.jobs) as pool:
         for outcome in pool.map(lambda target: fuzz(target, arguments.runs, options), wanted):
