@@ -63,6 +63,8 @@ def test_s03_a_host_has_one_plain_form(written: str, plain: str) -> None:
         "[::g]",
         "[fe80::1%25]",
         "[fe80::1%25a b]",
+        "[fe80::1%2525eth0]",
+        "[fe80::1%2525]",
         "[2001:db8::1%eth0]",
         "a b",
         "a\tb",

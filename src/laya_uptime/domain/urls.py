@@ -248,6 +248,8 @@ def _ipv6(text: str) -> Address:
         return plain(address)
     if not _ZONE.fullmatch(zone) or not address.is_link_local:
         raise ValueError("a zone belongs to a link-local IPv6 address, as in fe80::1%eth0")
+    if zone.startswith("25"):  # read again, it would lose these two
+        raise ValueError("a zone that begins with 25 could be read in two ways")
     return IPv6Address(f"{number}%{zone}")
 
 
