@@ -8,19 +8,20 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip
 WORKERS ?= 2
 ARGS ?=
+RUNS ?= 5000000
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help run test check kills bench lock dist clean tools
+.PHONY: help run test check kills bench fuzz lock dist clean tools
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)$$/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | while IFS='|' read -r name text; \
 	do printf '%-14s%s\n' "$$name" "$$text"; done
-	@printf '\nThe variables: PYTHON=%s (what .venv is made with), ARGS (for run: flags of watch; for test: of pytest; for kills: of the kill run), WORKERS=%s\n' \
-	'$(PYTHON)' '$(WORKERS)'
+	@printf '\nThe variables: PYTHON=%s (what .venv is made with), ARGS (for run: flags of watch; for test: of pytest; for kills and fuzz: of their run), WORKERS=%s, RUNS=%s (of each fuzz target)\n' \
+	'$(PYTHON)' '$(WORKERS)' '$(RUNS)'
 
 # exec: the program takes the place of the shell, so that Ctrl-C and SIGTERM reach it and nothing else.
 run: $(VENV)/.core ## Watch the LAYA services in the foreground; Ctrl-C ends it with a report
@@ -46,6 +47,9 @@ BENCHMARKS = $(filter-out %/rows.py %/target.py %/whole.py,$(wildcard benchmarks
 bench: $(VENV)/.dev ## Measure speed and memory, beside peers and shortened: a few minutes; fails where a gate does not hold
 	@failed=0; for file in $(BENCHMARKS); do echo "== $$file"; $(BIN)/python $$file --quick || failed=1; done; exit $$failed
 
+fuzz: $(VENV)/.fuzz ## Feed what reads strangers' bytes RUNS inputs for each target, about half an hour; RUNS=10000 is quick
+	@$(BIN)/python fuzz/campaign.py --runs $(RUNS) $(ARGS)
+
 lock: $(VENV)/.dev ## Resolve requirements/*.txt anew from pyproject.toml; ARGS=--upgrade takes newer versions
 	$(BIN)/python scripts/lock.py $(ARGS)
 
@@ -55,8 +59,8 @@ dist: $(VENV)/.dev ## Build the wheel and the source archive into dist/, with th
 	cd dist && sha256sum -- *.whl *.tar.gz > SHA256SUMS && cat SHA256SUMS
 
 clean: ## Remove .venv, caches and what was built
-	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf $(VENV) dist build .fuzz .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find src tests scripts fuzz -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Some tests use bubblewrap and systemd-analyze. Where they are missing, and this is root on Debian or Ubuntu, they are
 # installed; where that is not possible, those tests say that they did not run.
@@ -92,3 +96,9 @@ $(VENV)/.dev: requirements/dev.txt pyproject.toml | $(VENV)/.made
 	@$(PIP) install --quiet --require-hashes -r requirements/dev.txt
 	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $(VENV)/.core $@
+
+# Beside what is there, core or development set: atheris needs neither.
+$(VENV)/.fuzz: requirements/fuzz.txt $(VENV)/.core
+	@echo "Installing the fuzzer into $(VENV)"
+	@$(PIP) install --quiet --require-hashes -r requirements/fuzz.txt
+	@touch $@

@@ -20,11 +20,12 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "requirements"
 MARK = "# made from pyproject.toml "
 
-# Core comes first: the other two are resolved within its versions, so that what is tested is what is installed.
+# Core comes first: the others are resolved within its versions, so that what is tested is what is installed.
 FILES = {
     "core.txt": ["pyproject.toml"],
     "build.txt": ["--group", "build", "--constraints", "requirements/core.txt"],
     "dev.txt": ["pyproject.toml", "--all-extras", "--group", "dev", "--constraints", "requirements/core.txt"],
+    "fuzz.txt": ["--group", "fuzz", "--constraints", "requirements/core.txt"],
 }
 
 
@@ -35,11 +36,14 @@ def fingerprint(name: str) -> str:
         "requires-python": document["project"]["requires-python"],
         "dependencies": document["project"]["dependencies"],
     }
-    if name != "core.txt":
-        tables["build"] = document["dependency-groups"]["build"]
+    groups = document["dependency-groups"]
+    if name in {"build.txt", "dev.txt"}:
+        tables["build"] = groups["build"]
     if name == "dev.txt":
         tables["extras"] = document["project"].get("optional-dependencies", {})
-        tables["groups"] = document["dependency-groups"]
+        tables["groups"] = {group: wanted for group, wanted in groups.items() if group != "fuzz"}
+    if name == "fuzz.txt":
+        tables["fuzz"] = groups["fuzz"]
     text = json.dumps(tables, sort_keys=True, separators=(",", ":"))
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-WANTED = {"help", "run", "test", "check", "kills", "bench", "lock", "dist", "clean"}
+WANTED = {"help", "run", "test", "check", "kills", "bench", "fuzz", "lock", "dist", "clean"}
 
 
 @pytest.fixture

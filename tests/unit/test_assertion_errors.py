@@ -87,6 +87,9 @@ CASES = [
     pytest.param("jsonpath == 1", "        ^", "jsonpath needs a query in parentheses", "", id="no query"),
     pytest.param("jsonpath($.x) == 1", "         ^", "unexpected '$'", "", id="a query without quotes"),
     pytest.param("jsonpath(5) == 1", "         ^", "jsonpath takes one query in quotes", "", id="a number for a query"),
+    pytest.param("jsonpath('$[0:1e3]') == 1", "          ^", "a number in it cannot be used", "", id="no index"),
+    pytest.param("jsonpath('$[1e0]') == 1", "          ^", "a number in it cannot be used", "", id="no index either"),
+    pytest.param("jsonpath('$[?@.a == 1e999]') == 1", "          ^", "a number in it", "", id="a number too large"),
     pytest.param("jsonpath('$.x[') == 1", "              ^", "no JSONPath", "RFC 9535", id="a broken query"),
     pytest.param("jsonpath('x') == 1", "          ^", "a query begins with $", "", id="a query without a root"),
     pytest.param(
@@ -198,6 +201,20 @@ def test_an_expression_may_nest_50_levels_and_no_more(opening: str, closing: str
 
     assert error.what == "nested deeper than 50 levels"
     assert error.column == len(opening) * levels + 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['body["a\nb"] < "x', 'text in "b\n".."a\x1b"', 'health.status < "a\rb"', 'status == "\x00"', 'header["\u2028"]'],
+)
+def test_j09_an_error_is_one_line_whatever_it_quotes(text: str) -> None:
+    error = refused(text)
+
+    assert str(error).isprintable()
+
+
+def test_an_error_quotes_no_more_than_people_read() -> None:
+    assert len(str(refused("x" * 2000))) < 1300
 
 
 def test_a_long_chain_is_no_nesting() -> None:

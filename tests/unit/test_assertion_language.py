@@ -247,6 +247,27 @@ def test_an_assertion_names_its_operands_and_keeps_its_text() -> None:
     assert assertion.operands == {"status", 'jsonpath( "$.x" )', 'body["a b"]'}
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("status\n  == 200\n", "status == 200"),
+        ("\tstatus == 200\r\nor\tnot (\nbody.x)", "status == 200 or not ( body.x)"),
+        ('text contains "a\nb\x1b"', r'text contains "a\nb\x1b"'),
+    ],
+)
+def test_j09_an_assertion_is_told_on_one_line(text: str, told: str) -> None:
+    result = parse(text).test(ALL)
+
+    assert result.text == told
+    assert result.explain().startswith(f"expected {told}, actual ")
+
+
+def test_j09_an_operand_is_told_on_one_line() -> None:
+    result = parse('body["a\nb"] == 1 or jsonpath(\n"$.x"\n) == 1').test(ALL)
+
+    assert [name for name, _ in result.actual] == [r'body["a\nb"]', r'jsonpath(\n"$.x"\n)']
+
+
 def test_two_assertions_are_equal_when_they_were_written_alike() -> None:
     assert parse("status == 200") == parse("status == 200")
     assert hash(parse("status == 200")) == hash(parse("status == 200"))

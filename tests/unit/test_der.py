@@ -71,6 +71,21 @@ def test_pss_without_parameters_is_sha_1() -> None:
     assert strength(renamed).digest == "SHA-1"
 
 
+@pytest.mark.parametrize(
+    ("whole", "hollow"),
+    [
+        ("300d06092a864886f70d0101010500", "3000060b0000000000000000000000"),
+        ("a00f300d06096086480165030402020500", "a00f3000060b0000000000000000000000"),
+    ],
+    ids=["the algorithm of the key", "the digest of PSS"],
+)
+def test_an_element_with_nothing_in_it_is_unknown(whole: str, hollow: str) -> None:
+    der = certificate(RSA, hashes.SHA384(), rsa_padding=pss(hashes.SHA384()))
+    assert bytes.fromhex(whole) in der
+
+    assert strength(der.replace(bytes.fromhex(whole), bytes.fromhex(hollow))) == Strength()
+
+
 @given(st.binary(max_size=400))
 def test_garbage_is_unknown(data: bytes) -> None:
     assert isinstance(strength(data), Strength)

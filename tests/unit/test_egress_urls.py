@@ -63,6 +63,8 @@ def test_s03_a_host_has_one_plain_form(written: str, plain: str) -> None:
         "[::g]",
         "[fe80::1%25]",
         "[fe80::1%25a b]",
+        "[fe80::1%2525eth0]",
+        "[fe80::1%2525]",
         "[2001:db8::1%eth0]",
         "a b",
         "a\tb",
@@ -115,6 +117,14 @@ def test_every_way_to_write_an_address_is_the_same_address(number: int) -> None:
     assert canonical_host(f"0{number:o}") == plain
     assert canonical_host(f"{octets[0]:#x}.{number & 0xFFFFFF}") == plain
     assert str(literal(plain)) == plain
+
+
+@pytest.mark.parametrize("userinfo", ["a\udc88:b", "a:\ud800b"])
+def test_a_user_or_password_that_is_no_text_is_refused_without_repeating_it(userinfo: str) -> None:
+    with pytest.raises(ValueError, match="user or password") as caught:
+        parse_url(f"http://{userinfo}@shop.example/")
+
+    assert str(caught.value).isprintable()
 
 
 def test_a_url_is_read_into_parts() -> None:

@@ -241,10 +241,11 @@ class _Builder:
 
     def _alias(self, name: str, at: Position, depth: int) -> tuple[Node, int]:
         anchor = self._anchors.get(name)
+        shown = name if len(name) <= 40 else f"{name[:40]}…"
         if anchor is None:
-            self._refuse(at, f"*{name} refers to nothing", f"Write &{name} before the value that it shall repeat.")
+            self._refuse(at, f"*{shown} refers to nothing", f"Write &{shown} before the value that it shall repeat.")
         if anchor.node is None:
-            self._refuse(at, f"*{name} stands inside what it repeats", "Write the value out.")
+            self._refuse(at, f"*{shown} stands inside what it repeats", "Write the value out.")
         self._size += anchor.size
         self._repeated += anchor.size
         if self._repeated > MAX_REPEATED:

@@ -23,7 +23,7 @@ from difflib import get_close_matches
 from laya_uptime.domain import health, values
 from laya_uptime.domain.operands import KNOWN, Operand, Read, Sort, query, resolve
 from laya_uptime.domain.result import AssertionResult, Observation
-from laya_uptime.domain.tokens import ExpressionError, Kind, Token, tokens
+from laya_uptime.domain.tokens import ExpressionError, Kind, Token, on_one_line, tokens, visible
 from laya_uptime.domain.values import COMPARISONS, Literal, Test, sort_of
 
 __all__ = ["Assertion", "ExpressionError", "parse"]
@@ -70,8 +70,8 @@ _OPERATORS_ELSEWHERE = {
 class Assertion:
     """One parsed expression, made by `parse` alone. Two are equal when they were written alike."""
 
-    text: str  # as written
-    operands: frozenset[str] = field(compare=False)  # those it names, as written
+    text: str  # as written, but on one line
+    operands: frozenset[str] = field(compare=False)  # those it names, likewise
     _reads: tuple[tuple[str, Read], ...] = field(compare=False, repr=False)
     _holds: _Holds = field(compare=False, repr=False)
 
@@ -100,9 +100,9 @@ def parse(text: str) -> Assertion:
     parser = _Parser(text)
     holds = parser.whole()
     return Assertion(
-        text=text,
-        operands=frozenset(operand.text for operand in parser.operands),
-        _reads=tuple((operand.text, operand.read) for operand in parser.operands),
+        text=parser.on_one_line(),
+        operands=frozenset(visible(operand.text) for operand in parser.operands),
+        _reads=tuple((visible(operand.text), operand.read) for operand in parser.operands),
         _holds=holds,
     )
 
@@ -126,6 +126,9 @@ class _Parser:
                 f"unexpected {self._peek().text!r}", column=self._peek().column, remedy=_joined(self._peek())
             )
         return holds
+
+    def on_one_line(self) -> str:
+        return on_one_line(self._text, self._tokens)
 
     def _peek(self) -> Token:
         return self._tokens[self._at]

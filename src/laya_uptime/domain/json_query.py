@@ -51,6 +51,8 @@ def compiled(query: str) -> Callable[[object], object]:
         token = error.token
         at = len(query) if token is None or token.index < 0 else token.index
         raise QueryError(_plain(str(error.message)), at) from error
+    except (OverflowError, ValueError) as error:  # the library lets int() speak for itself: $[0:1e3], $[?@.a == 1e999]
+        raise QueryError("a number in it cannot be used", 0) from error
     if not isinstance(parsed, JSONPath):
         raise QueryError("a union of queries is not in RFC 9535", 0)
     path = _Path(env=_ENVIRONMENT, segments=parsed.segments)

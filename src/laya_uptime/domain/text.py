@@ -18,7 +18,7 @@ _TURNS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067
 
 def one_line(text: str) -> str:
     """Return the text on one line: breaks and control characters become one space, lone surrogates U+FFFD."""
-    if text.isascii() and text.isprintable():  # most are; then there is nothing but spaces to look at
+    if text.isprintable():  # most are; then there is nothing but spaces to look at
         return " ".join(text.split())
     kept = (_inert(char) for char in text if char not in _TURNS)
     return " ".join("".join(kept).split())
@@ -35,7 +35,7 @@ def cut(text: str, limit: int) -> str:
         return text
     room, end = limit - 1, 0
     for char in text:
-        room -= length(char)
+        room -= 1 + (char > "\uffff")
         if room < 0:
             break
         end += 1
@@ -52,7 +52,7 @@ def cut_escaped(text: str, limit: int, escape: Callable[[str], str]) -> str:
 
 def length(text: str) -> int:
     """Return the number of UTF-16 code units, as JavaScript and most chat services count."""
-    return len(text) if text.isascii() else len(text) + sum(char > "\uffff" for char in text)
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def _inert(char: str) -> str:

@@ -10,21 +10,25 @@ from datetime import timedelta
 from enum import Enum, auto
 from math import isinf
 
+from laya_uptime.domain.readable import escaped
 from laya_uptime.domain.values import Literal
+
+_LONGEST_SAID = 600  # characters of a message, and of a hint; both may quote the expression
 
 
 class ExpressionError(ValueError):
     """An expression that cannot be used: what is wrong, where, and what to do.
 
-    `column` is 1-based and points into the expression. `remedy` is empty where there is no good hint.
+    `column` is 1-based and points into the expression. `remedy` is empty where there is no good hint. Either is one line,
+    also where it quotes a text with a line break in it.
     """
 
     def __init__(self, what: str, *, column: int, remedy: str = "") -> None:
         """Keep the parts; the exception's text joins them to one line."""
-        self.what = what
+        self.what = escaped(what, _LONGEST_SAID)
         self.column = column
-        self.remedy = remedy
-        super().__init__(f"column {column}: {what}. {remedy}".rstrip())
+        self.remedy = escaped(remedy, _LONGEST_SAID)
+        super().__init__(f"column {column}: {self.what}. {self.remedy}".rstrip())
 
 
 class Kind(Enum):
@@ -86,6 +90,7 @@ _INDEX = re.compile(r"-?[0-9]{1,9}(?=\])")
 _NUMBER = re.compile(r"(-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)([^\W\d_]*)")
 _RUN = re.compile(r"[=!<>&|~]+|\.\.|[()\[\],]")
 _HEX = re.compile(r"[0-9a-fA-F]{4}")
+_LONGEST_ESCAPE = len(r"\U0010ffff")
 _ESCAPES = {'"': '"', "'": "'", "\\": "\\", "n": "\n", "r": "\r", "t": "\t"}
 
 
@@ -102,6 +107,23 @@ def tokens(text: str) -> list[Token]:
         at = token.end - 1
     found.append(Token(kind=Kind.END, text="", column=len(text) + 1, end=len(text) + 1))
     return found
+
+
+def on_one_line(text: str, found: list[Token]) -> str:
+    """Return an expression as people read it back: breaks between its tokens are spaces, those in its texts are escapes."""
+    if text.isprintable():
+        return text
+    line, end = "", 1
+    for token in found:
+        gap = " " if token.column > end and line and token.kind is not Kind.END else ""
+        line += gap + visible(token.text)
+        end = token.end
+    return line
+
+
+def visible(text: str) -> str:
+    """Return one token with everything unprintable written as an escape."""
+    return escaped(text, _LONGEST_ESCAPE * len(text))
 
 
 def _token(text: str, at: int) -> Token:

@@ -210,6 +210,8 @@ def _redact_query(query: str) -> str:
 
 
 def _credentials(userinfo: str) -> str:
+    if any("\ud800" <= char <= "\udfff" for char in userinfo):
+        raise ValueError("the URL's user or password contains bytes that are not UTF-8")
     user, _, password = userinfo.partition(":")
     return f"{unquote(user)}:{unquote(password)}"
 
@@ -246,6 +248,8 @@ def _ipv6(text: str) -> Address:
         return plain(address)
     if not _ZONE.fullmatch(zone) or not address.is_link_local:
         raise ValueError("a zone belongs to a link-local IPv6 address, as in fe80::1%eth0")
+    if zone.startswith("25"):  # read again, it would lose these two
+        raise ValueError("a zone that begins with 25 could be read in two ways")
     return IPv6Address(f"{number}%{zone}")
 
 

@@ -64,13 +64,27 @@ async def test_r04_an_answer_that_cannot_be_read_is_said_to_be_that(reach: Guard
     assert seen.detail.startswith(f"the answer of name server 127.0.0.1:{server.port} cannot be used: ")
 
 
+@pytest.mark.parametrize(("record", "size"), [("A", 5), ("A", 0), ("A", 60_000), ("AAAA", 4), ("AAAA", 60_000)])
+def test_r04_why_an_answer_cannot_be_read_is_told_in_a_few_plain_words(record: str, size: int) -> None:
+    question = Question.of("shop.test", record)
+    head = HEAD[:-4] + struct.pack("!HH", question.rdtype, 1)
+
+    with pytest.raises(Malformed) as caught:
+        read(head + a_record(b"\xc0\x0c", question.rdtype, b"\xca" * size), question, id_=7)
+
+    assert str(caught.value) == f"an address of {size} bytes"
+
+
 @given(st.binary(max_size=600))
 def test_any_bytes_are_an_answer_or_none_or_malformed(data: bytes) -> None:
     for wire in (data, HEAD[:12] + data, HEAD + data):
         for question in (QUESTION, Question.of("shop.test", "TXT")):
             try:
                 reply = read(wire, question, id_=7)
-            except Malformed:
+            except Malformed as error:
+                told = str(error)
+                assert told.isprintable(), told
+                assert len(told) <= 200, told
                 continue
             assert reply is None or len(reply.records) <= 256
 

@@ -99,6 +99,21 @@ def test_members_and_frames_are_one_body(size: int) -> None:
         assert (found, decoder.is_complete) == (b"one two three", True)
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 1000])
+@pytest.mark.parametrize(
+    ("name", "encode", "begins"), [("gzip", gzip.compress, b"\x1f"), ("zstd", zstd.compress, b"\x28")]
+)
+def test_padding_is_ignored_however_it_is_cut(
+    name: str, encode: Callable[[bytes], bytes], begins: bytes, size: int
+) -> None:
+    encoded = encode(b"hello") + b"\0\0\0" + begins + b"\0" + encode(b"again")
+    decoder = Decoder(name, room=ROOM)
+
+    found = b"".join(decoder.feed(encoded[start : start + size]) for start in range(0, len(encoded), size))
+
+    assert (found, decoder.is_complete) == (b"hello", True)
+
+
 @given(
     data=st.binary(max_size=200),
     content_type=st.sampled_from(["", "application/json", "text/html; charset=gbk", ";charset="]),

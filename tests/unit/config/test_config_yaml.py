@@ -213,6 +213,14 @@ def test_the_name_of_an_anchor_may_be_given_again() -> None:
     assert read("a: &x 1\nb: *x\nc: &x 2\nd: *x\n") == {"a": 1, "b": 1, "c": 2, "d": 2}
 
 
+@pytest.mark.parametrize("written", ["a: *{name}\n", "a: &{name} [*{name}]\n"], ids=["of nothing", "of itself"])
+def test_a_long_alias_is_not_repeated_in_full(written: str) -> None:
+    (said,) = wrong(written.format(name="x" * 5000))
+
+    assert len(said) < 250
+    assert "*xxx" in said
+
+
 def test_a_bomb_of_aliases_is_refused_before_it_goes_off() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]

@@ -38,6 +38,7 @@ class _Zlib:
         self._inner = zlib.decompressobj(self._formats.pop(0))
         self._first = b""
         self._members = 1
+        self._is_over = False  # padding has begun: nothing after it is looked at, however the stream is cut
 
     @property
     def is_complete(self) -> bool:
@@ -54,10 +55,11 @@ class _Zlib:
             self._formats.clear()
         found = bytearray()
         try:
-            while data:
+            while data and not self._is_over:
                 if self._inner.eof:
                     if data[0] != 0x1F or self._name != "gzip":
-                        break  # padding after the end, which everybody ignores
+                        self._is_over = True  # padding after the end, which everybody ignores
+                        break
                     self._members += 1
                     if self._members > _MOST_MEMBERS:
                         raise NotDecodable("the body consists of too many gzip members")
@@ -109,6 +111,7 @@ class _Zstd:
         self._options = {zstd.DecompressionParameter.window_log_max: 23}
         self._inner = self._decoder(options=self._options)
         self._frames = 1
+        self._is_over = False  # as above
 
     @property
     def is_complete(self) -> bool:
@@ -117,10 +120,11 @@ class _Zstd:
     def unfold(self, data: bytes, room: int) -> bytes:
         found = bytearray()
         try:
-            while True:
+            while not self._is_over:
                 if self._inner.eof:
                     if data[:1] != b"\x28":
-                        break  # padding, as above
+                        self._is_over = bool(data)
+                        break
                     self._frames += 1
                     if self._frames > _MOST_MEMBERS:
                         raise NotDecodable("the body consists of too many zstd frames")

@@ -65,11 +65,11 @@ def strength(certificate: bytes) -> Strength:
 
 def _key(info: bytes) -> tuple[str, int | None]:
     algorithm, (tag, value), *_ = _inside(info)
-    kind = _name(next(_inside(algorithm[1])))
+    kind = _name(_first(algorithm[1]))
     if tag != _BITS:
         raise ValueError("a key must be a bit string")
     if kind in _RSA:
-        modulus = next(_inside(_only(value[1:], _SEQUENCE)))
+        modulus = _first(_only(value[1:], _SEQUENCE))
         return "RSA", int.from_bytes(modulus[1], "big").bit_length()
     if kind == _EC:
         point = value[1:]  # SEC 1 section 2.3.3: 04 x y, or 02 x or 03 x
@@ -85,7 +85,7 @@ def _digest(algorithm: bytes) -> str:
         return _SIGNATURES.get(kind, "")
     for tag, value in _inside(parameters[0][1]) if parameters else ():
         if tag == _DIGEST_OF_PSS:
-            return _DIGESTS.get(_name(next(_inside(_only(value, _SEQUENCE)))), "")
+            return _DIGESTS.get(_name(_first(_only(value, _SEQUENCE))), "")
     return "SHA-1"  # the default of RFC 4055 section 3.1
 
 
@@ -107,8 +107,15 @@ def _inside(data: bytes) -> Iterator[tuple[int, bytes]]:
         place += size
 
 
+def _first(data: bytes) -> tuple[int, bytes]:
+    """Return the first element that stands here. Raise ValueError where there is none."""
+    for element in _inside(data):
+        return element
+    raise ValueError("an element with nothing in it")
+
+
 def _only(data: bytes, tag: int) -> bytes:
-    found, content = next(_inside(data), (0, b""))
+    found, content = _first(data)
     if found != tag:
         raise ValueError("another element than expected")
     return content

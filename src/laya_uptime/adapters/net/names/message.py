@@ -25,6 +25,8 @@ import dns.rdtypes.ANY.TXT
 import dns.rdtypes.IN.SRV
 import dns.wire
 
+from laya_uptime.domain.readable import escaped
+
 PAYLOAD = 1232  # bytes of a datagram that pass everywhere unfragmented: the DNS flag day of 2020
 LONGEST_ANSWER = 2048  # characters of one record's data
 _MOST_RECORDS = 256  # of one message, that are looked at
@@ -146,7 +148,7 @@ def read(wire: bytes, question: Question, *, id_: int) -> Reply | None:
     try:
         return _sections(parser, counts, question, code=code, authenticated=bool(flags & _AD))
     except (dns.exception.DNSException, ValueError) as error:
-        raise Malformed(str(error) or type(error).__name__) from error
+        raise Malformed(escaped(str(error) or type(error).__name__, _LONGEST_WHY)) from error
 
 
 def _repeats(parser: dns.wire.Parser, question: Question) -> bool:
@@ -199,9 +201,9 @@ def _owner(parser: dns.wire.Parser, question: Question) -> bytes:
 def _record(parser: dns.wire.Parser, owner: bytes, rdtype: int) -> Record:
     match rdtype:
         case 1:
-            return Record(owner, str(IPv4Address(parser.get_remaining())))
+            return Record(owner, str(IPv4Address(_address(parser, 4))))
         case 28:
-            return Record(owner, str(IPv6Address(parser.get_remaining())))
+            return Record(owner, str(IPv6Address(_address(parser, 16))))
         case 5:
             target = parser.get_name(None, True)
             return Record(owner, text_of(target), target)
@@ -209,6 +211,13 @@ def _record(parser: dns.wire.Parser, owner: bytes, rdtype: int) -> Record:
             with dns.exception.ExceptionWrapper(dns.exception.FormError):  # type: ignore[no-untyped-call]
                 data = _KINDS[rdtype].from_wire_parser(_CLASS, dns.rdatatype.RdataType(rdtype), parser, None)
                 return Record(owner, _data(data)[:LONGEST_ANSWER])
+
+
+def _address(parser: dns.wire.Parser, size: int) -> bytes:
+    data = parser.get_remaining()
+    if len(data) != size:
+        raise ValueError(f"an address of {len(data)} bytes")
+    return data
 
 
 def _data(data: dns.rdata.Rdata) -> str:
