@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from laya_uptime.adapters.net.proxy import Proxy, Tunnel
 from laya_uptime.domain.reason import Reason
 from laya_uptime.domain.result import Evidence
-from laya_uptime.domain.urls import parse_url
 from laya_uptime.ports import Fault
 
 LONGEST = 384
@@ -32,7 +31,7 @@ _PROXIES = tuple(
         "http://user:secret@192.0.2.1:3128",
     )
 )
-_URLS = (parse_url("https://shop.example/"), parse_url("https://[2001:db8::1]:8443/"))
+_PLACES = (("shop.example", 443), ("2001:db8::1", 8443))
 _MOST_SAID = 1024  # bytes of ours in all
 
 
@@ -40,10 +39,8 @@ def run(data: bytes) -> None:
     """Hold what is made of the proxy's words in one piece against what is made of them in many."""
     if not data:
         return
-    proxy, url = _PROXIES[data[0] >> 6], _URLS[data[0] >> 5 & 1]
-    at_once, in_pieces = proxy.tunnel(url), proxy.tunnel(url)
-    assert at_once is not None
-    assert in_pieces is not None
+    proxy, place = _PROXIES[data[0] >> 6], _PLACES[data[0] >> 5 & 1]
+    at_once, in_pieces = proxy.tunnel(*place), proxy.tunnel(*place)
     fault = _talk(at_once, (data[1:],))
     size = 1 + (data[0] & 15)
     other = _talk(in_pieces, (data[at : at + size] for at in range(1, len(data), size)))
