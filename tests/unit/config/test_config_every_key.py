@@ -22,6 +22,7 @@ RIGHT = {
     "ping": ["url: ping://a.example"],
     "python": ["type: python", f"call: {Path(__file__)}:keys"],
     "ws": ["url: ws://a.example/"],
+    "ssh": ["url: ssh://a.example"],
     "tcp": ["host: a.example", "port: 25"],
     "tls": ["url: tls://a.example"],
     "email": ["to: a@b.example"],
@@ -46,7 +47,7 @@ SETTINGS = {
     "cert_warning": ("14", "the duration 14 has no unit"),
 }
 
-CHECKS = ("exec", "group", "heartbeat", "http", "ping", "python", "tcp", "tls", "ws")
+CHECKS = ("exec", "group", "heartbeat", "http", "ping", "python", "ssh", "tcp", "tls", "ws")
 MONITORS = tuple(f"monitors.{check}" for check in CHECKS)
 COMMON = {
     "name": ("''", "at least 1 characters are needed, got 0"),
@@ -132,6 +133,7 @@ WRONG = {
     "monitors.tcp.ca_file": ("5", "expected text, got the number 5"),
     "monitors.tcp.server_name": ("'a b'", "`server_name`"),
     "monitors.tcp.dialogue": ("PING", "expected a list, got text 'PING'"),
+    "monitors.ssh.url": ("ssh://me@a.example", "the URL has a user in it"),
     "monitors.tls.url": ("tls://a.example/x", "the URL has a path or a query"),
     "monitors.tls.ca_file": ("5", "expected text, got the number 5"),
     "monitors.tls.server_name": ("'a b'", "`server_name`"),

@@ -70,9 +70,9 @@ class Conversation:
         self._unsent: OSError | None = None
 
     async def hold(
-        self, connection: Connection, steps: Sequence[Step], *, start_tls: Callable[[], Awaitable[None]]
+        self, connection: Connection, steps: Sequence[Step], *, start_tls: Callable[[], Awaitable[None]] | None = None
     ) -> None:
-        """Go through all steps. Raise `Fault` at the first that cannot be done."""
+        """Go through all steps; `start_tls` does the one that turns to TLS. Raise `Fault` at the first that cannot be done."""
         for step in steps:
             match step:
                 case Send():
@@ -80,6 +80,7 @@ class Conversation:
                 case Expect():
                     await self._expect(connection, step)
                 case StartTls():
+                    assert start_tls is not None
                     await self._turn_to_tls(connection, start_tls)
         self.trail.enter(None)
         if self._unsent is not None:
