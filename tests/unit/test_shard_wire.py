@@ -14,6 +14,7 @@ from laya_uptime.adapters.checks.exec import ExecCheck
 from laya_uptime.adapters.checks.http import HttpCheck
 from laya_uptime.adapters.checks.ping import PingCheck
 from laya_uptime.adapters.checks.python import PythonCheck
+from laya_uptime.adapters.checks.ssh import SshCheck
 from laya_uptime.adapters.checks.tcp import DialogueStep, TcpCheck
 from laya_uptime.adapters.checks.tls import TlsCheck
 from laya_uptime.adapters.checks.ws import WsCheck
@@ -47,6 +48,7 @@ from laya_uptime.testing import PROBES, a_monitor, a_result, watched
 CHECKS: list[Check] = [
     HttpCheck(url=Secret("https://user:pass@example.org/"), method="POST", headers={"X-Token": Secret("s3cret")}),
     HttpCheck(url=Secret("http://example.org/"), body=Secret("ünïcode"), redirects=0, resolver="192.0.2.53"),
+    SshCheck(url="ssh://example.org:2222"),
     TcpCheck(url="tcp://example.org:25", dialogue=(DialogueStep(expect="^220"), DialogueStep(starttls=True))),
     TcpCheck(host="::1", port=1, dialogue=(DialogueStep(send=of_pieces([("AUTH ", False), ("s3cret\udcff", True)])),)),
     TlsCheck(url="tls://example.org", starttls="smtp", min_version="1.3"),
