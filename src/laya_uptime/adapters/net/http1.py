@@ -174,6 +174,7 @@ class Exchange:
     _state = DIALLING
     _dialling: Dialling | None = None
     _context: ssl.SSLContext | None = None
+    _fast_context: object = None
     _sock: socket.socket | None = None
     _descriptor = -1
     _session: Session | None = None
@@ -235,14 +236,11 @@ class Exchange:
         request = self._request
         if request.purpose is Purpose.NOTIFICATION:
             fp("delivery.before_connect")
-        if request.is_encrypted:
-            self._context = trusted(
-                self._via,
-                self.trail,
-                ca_file=request.ca_file,
-                insecure=request.insecure,
-                client=request.client,
-            )
+        if self._fast:
+            self._fast_context = self._via.fast_context(ca_file=request.ca_file)
+            self._fast = self._fast_context is not None
+        if request.is_encrypted and not self._fast:
+            self._context = self._trusted()
         if self._kept is not None:
             if self._kept.is_alive(self._poll.view):
                 self._reuse(self._kept)
@@ -270,6 +268,11 @@ class Exchange:
         if self._state == DIALLING:
             self._dialling = dialling
 
+    def _trusted(self) -> ssl.SSLContext:
+        """Return the context of the library whose word counts. Raise `Fault` where a file that it needs is of no use."""
+        request = self._request
+        return trusted(self._via, self.trail, ca_file=request.ca_file, insecure=request.insecure, client=request.client)
+
     def _reuse(self, kept: Kept) -> None:
         self.trail.addresses, self.trail.address = kept.addresses, kept.address
         self._sock, self._session = kept.sock, kept.session
@@ -293,7 +296,7 @@ class Exchange:
         self._poll.watch(self._descriptor, self._ready)
         if self._request.proxy is not None:
             self._step(Exchange._open)
-        elif self._context is not None:
+        elif self._request.is_encrypted:
             self._step(Exchange._shake)
         else:
             self._step(Exchange._send)
@@ -345,7 +348,7 @@ class Exchange:
             if tunnel.is_open:
                 self._tunnel = None
                 self.trail.enter(None)
-                if self._context is not None:
+                if self._request.is_encrypted:
                     self._shake()
                 else:
                     self._send()
@@ -356,20 +359,17 @@ class Exchange:
     # SHAKING: the TLS handshake.
 
     def _shake(self) -> None:
-        assert self._context is not None
         self._state = SHAKING
         self.trail.enter("tls")
         assert self._sock is not None
         # Otherwise the second of two small pieces waits for the first to be acknowledged.
         self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         host = self._request.server_name or self._request.url.host
-        fast = self._via.fast_context(ca_file=self._request.ca_file) if self._fast else None
         session: Session
-        if fast is not None:
-            session = FastSession(fast, host)
+        if self._fast:
+            session = FastSession(self._fast_context, host)
         else:
-            self._fast = False
-            session = TlsSession(self._context, host)
+            session = TlsSession(self._context or self._trusted(), host)
         self._session = session
         self._handshake(session)
 

@@ -261,17 +261,19 @@ def chain_of(presented: Iterable[Any]) -> tuple[Certificate, ...]:
     return tuple(found)
 
 
-# The same few certificates come round with every check. OpenSSL's objects are equal where their DER forms are.
+# The same few certificates come round with every check. OpenSSL's objects are equal where their DER forms are, and say so
+# without writing them; those of other libraries are known by that form.
 _KNOWN: dict[Any, Certificate] = {}
 
 
 def _read(certificate: Any) -> Certificate:  # noqa: ANN401  the C object has no public type
-    known = _KNOWN.get(certificate)
+    key = certificate if type(certificate).__module__ == "_ssl" else certificate.public_bytes(2)  # _ssl.ENCODING_DER
+    known = _KNOWN.get(key)
     if known is None:
-        known = from_info(certificate.get_info(), certificate.public_bytes(2))  # _ssl.ENCODING_DER
+        known = from_info(certificate.get_info(), certificate.public_bytes(2))
         if len(_KNOWN) >= 1024:
             _KNOWN.clear()
-        _KNOWN[certificate] = known
+        _KNOWN[key] = known
     return known
 
 
