@@ -18,6 +18,7 @@ import yaml
 from laya_uptime.config import explain
 from laya_uptime.config.findings import Findings
 from laya_uptime.config.tree import Entry, Mapping, Node, Plain, Position, Scalar, Sequence
+from laya_uptime.domain.readable import escaped
 
 MAX_BYTES = 10 * 1024 * 1024
 MAX_DEPTH = 32
@@ -241,7 +242,7 @@ class _Builder:
 
     def _alias(self, name: str, at: Position, depth: int) -> tuple[Node, int]:
         anchor = self._anchors.get(name)
-        shown = name if len(name) <= 40 else f"{name[:40]}…"
+        shown = escaped(name, 40)
         if anchor is None:
             self._refuse(at, f"*{shown} refers to nothing", f"Write &{shown} before the value that it shall repeat.")
         if anchor.node is None:
@@ -330,7 +331,9 @@ class _Builder:
             return False
         short = tag.replace("tag:yaml.org,2002:", "!!", 1)
         self._findings.problem(
-            at, f"the tag {short[:40]} is not supported", "Write the plain value without the tag; put text in quotes."
+            at,
+            f"the tag {escaped(short, 40)} is not supported",
+            "Write the plain value without the tag; put text in quotes.",
         )
         return True
 
@@ -350,7 +353,7 @@ class _Builder:
                 if "never closed" in what and error.context_mark is not None:
                     at = self._at(error.context_mark)
                 self._refuse(at, what, remedy)
-        self._refuse(at, f"this is not YAML: {said}", "Check the line and the one above it.")
+        self._refuse(at, f"this is not YAML: {escaped(said, 200)}", "Check the line and the one above it.")
 
     def _refuse(self, at: Position, what: str, remedy: str) -> NoReturn:
         self._findings.problem(at, what, remedy)

@@ -221,6 +221,13 @@ def test_a_long_alias_is_not_repeated_in_full(written: str) -> None:
     assert "*xxx" in said
 
 
+def test_j09_a_tag_is_told_on_one_line() -> None:
+    (said,) = wrong("a: !x%0ay%1b%5b31m z\n")
+
+    assert said.startswith(r"f:1:4: the tag !x\ny\x1b[31m is not supported.")
+    assert said.isprintable()
+
+
 def test_a_bomb_of_aliases_is_refused_before_it_goes_off() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
