@@ -19,7 +19,10 @@ from laya_uptime.adapters.clock import SystemClock
 from laya_uptime.adapters.console import Console
 from laya_uptime.adapters.directory import DataDirectory
 from laya_uptime.adapters.examination import Finding
+from laya_uptime.adapters.net.confidential import confidential_of
 from laya_uptime.adapters.net.dialer import GuardedDialer
+from laya_uptime.adapters.net.trace import Trace
+from laya_uptime.adapters.net.tracing import TracingDialer
 from laya_uptime.adapters.shards.process import ProcessProbing
 from laya_uptime.adapters.stores.memory import MemoryStore
 from laya_uptime.adapters.stores.sqlite import FILE as SQLITE_FILE
@@ -28,6 +31,7 @@ from laya_uptime.adapters.systemd import SystemdWatchdog
 from laya_uptime.domain.egress import EgressPolicy
 from laya_uptime.domain.heartbeat import Kind
 from laya_uptime.domain.report import Line, report, status_word
+from laya_uptime.domain.trace import TraceLine
 from laya_uptime.engine.control import Control, Ping, Reply, ask
 from laya_uptime.engine.once import Look, look_once
 from laya_uptime.engine.rounds import Rounds
@@ -113,6 +117,17 @@ def look(
     clock = SystemClock()
     via = GuardedDialer(clock=clock, policy=policy or EgressPolicy())
     return asyncio.run(look_once(watched, via=via, clock=clock, trouble=trouble, seen=seen))
+
+
+def look_tracing(
+    watched: Watched, *, policy: EgressPolicy, trouble: Callable[[str], None]
+) -> tuple[Look, list[TraceLine]]:
+    """Look once at this one, and return beside the look what went over the wire. Nobody else hears of that."""
+    clock = SystemClock()
+    trace = Trace(clock, confidential_of(watched.check))
+    via = TracingDialer(clock=clock, policy=policy, trace=trace)
+    (seen,) = asyncio.run(look_once((watched,), via=via, clock=clock, trouble=trouble))
+    return seen, trace.lines
 
 
 def _line(watched: Watched, look_: Look) -> Line:

@@ -124,6 +124,45 @@ def test_check_as_json_says_the_same(laya: Installation, services: Services) -> 
     assert told["evidence"]["phases_ms"].keys() >= {"connect", "send", "wait", "read"}
 
 
+def test_check_shows_the_wire_where_asked_and_no_secret_of_it(laya: Installation, services: Services) -> None:
+    there = services.url("gibbon-cms", "/there?token=canary-location").replace("127.0.0.1", "localhost")
+    services.put(
+        "ai-service",
+        answers(302, head=f"Set-Cookie: sid=canary-cookie\r\nLocation: {there}\r\n"),
+    )
+    services.put("gibbon-cms", answers(200, "\x1b[31mcanary-password\x00", kind="text/plain"))
+    url = services.url("ai-service", "/?api_key=canary-key").replace("//", "//canary-user:canary-password@")
+
+    drawn = laya.run("check", url, "--trace")
+    told = laya.run("check", url, "--trace", "--json")
+
+    assert (drawn.code, drawn.err) == (0, "")
+    assert "canary" not in drawn.out + told.out
+    assert "\x1b" not in drawn.out
+    for line in (
+        "> GET /?api_key=•••••• HTTP/1.1",
+        "> Authorization: ••••••",
+        "< HTTP/1.1 302 As Told",
+        "< Set-Cookie: ••••••",
+        "> GET /there?token=•••••• HTTP/1.1",
+        r"< \x1b[31m••••••\x00",
+    ):
+        assert re.search(rf"^ +\d+\.\d ms  {re.escape(line)}$", drawn.out, re.MULTILINE), line
+    assert drawn.out.count("> Authorization") == 1  # the other origin is told nothing
+    lines = read(told)["trace"]
+    assert all(line.keys() == {"at_ms", "kind", "text"} for line in lines)
+    assert {"kind": "received", "text": "Set-Cookie: ••••••"} in [
+        {key: line[key] for key in ("kind", "text")} for line in lines
+    ]
+    assert [line["at_ms"] for line in lines] == sorted(line["at_ms"] for line in lines)
+
+
+def test_check_shows_no_wire_where_nobody_asks(laya: Installation, services: Services) -> None:
+    drawn = laya.run("check", services.url("ai-service", "/"))
+
+    assert "GET / HTTP/1.1" not in drawn.out
+
+
 def test_check_of_what_refuses(laya: Installation, services: Services) -> None:
     services.put("ai-service", REFUSES)
 

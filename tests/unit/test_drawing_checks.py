@@ -3,10 +3,11 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from laya_uptime.cli.draw import waterfall
+from laya_uptime.cli.draw import waterfall, wire
 from laya_uptime.domain.judge import judge
 from laya_uptime.domain.monitor import Rules
 from laya_uptime.domain.result import Answer, Attempted, Evidence, Phases, Result, TlsFacts
+from laya_uptime.domain.trace import Kind, TraceLine
 from laya_uptime.testing import a_monitor
 from laya_uptime.testing.observations import NOON, a_certificate, an_observation
 
@@ -50,3 +51,20 @@ def test_a_certificate_tells_its_key_and_signature_and_a_weak_one_its_weakness()
     assert lines[0] == ("▲ mail degraded 43 ms: certificate has a weak key: RSA of 1024 bits, 2048 are the least")
     assert "  reason: cert_weak" in lines
     assert lines[-1] == "  certificate: CN=shop.example, until 2027-02-23 (90 days left), RSA 1024, SHA-256"
+
+
+def test_a_trace_is_drawn_with_its_times_at_the_left() -> None:
+    lines = [
+        TraceLine(0.0, Kind.NOTE, "GET http://shop.example/"),
+        TraceLine(1.2, Kind.TLS, "> 517 bytes: ClientHello"),
+        TraceLine(12.3, Kind.SENT, "GET / HTTP/1.1"),
+        TraceLine(1234.5, Kind.RECEIVED, "HTTP/1.1 200 OK"),
+    ]
+
+    assert wire(lines).splitlines() == [
+        "      0.0 ms  * GET http://shop.example/",
+        "      1.2 ms  * tls: > 517 bytes: ClientHello",
+        "     12.3 ms  > GET / HTTP/1.1",
+        "   1234.5 ms  < HTTP/1.1 200 OK",
+    ]
+    assert wire([]) == "  nothing went over the wire"

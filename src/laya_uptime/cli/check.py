@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from laya_uptime import bootstrap
 from laya_uptime.cli import complain
-from laya_uptime.cli.draw import waterfall
+from laya_uptime.cli.draw import waterfall, wire
 from laya_uptime.cli.serve import of_urls
 from laya_uptime.domain.facts import evidence_of
 from laya_uptime.domain.result import Outcome, Result
@@ -24,6 +24,7 @@ def check(
     health: str = "auto",
     timeout: str = "10s",
     http_version: str | None = None,
+    trace: Annotated[bool, Parameter(negative=())] = False,
     as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> int:
     """Check a URL once: phases as bars, certificate, assertions, health components. Exit 1 when it is down.
@@ -42,6 +43,8 @@ def check(
         For the whole check, e.g. 500ms or 10s.
     http_version
         What to speak with a web server: 1.1, 2 or 3. By default 1.1.
+    trace
+        Show what went over the wire too, without secrets.
     as_json
         Print one JSON object.
 
@@ -54,12 +57,20 @@ def check(
     if prefer:
         settings["prefer"] = [_as_written(text) for text in prefer]
     configuration = of_urls([url], **settings)
-    (look,) = bootstrap.look(configuration.monitors, policy=configuration.egress, trouble=complain)
-    bootstrap.write(
-        json.dumps(_told(look.watched, look.result), ensure_ascii=False, indent=2)
-        if as_json
-        else waterfall(look.watched.monitor, look.result)
-    )
+    (watched,) = configuration.monitors
+    if trace:
+        look, lines = bootstrap.look_tracing(watched, policy=configuration.egress, trouble=complain)
+    else:
+        (look,) = bootstrap.look([watched], policy=configuration.egress, trouble=complain)
+        lines = []
+    if as_json:
+        told = _told(look.watched, look.result)
+        if trace:
+            told["trace"] = [{"at_ms": line.at_ms, "kind": line.kind, "text": line.text} for line in lines]
+        bootstrap.write(json.dumps(told, ensure_ascii=False, indent=2))
+    else:
+        drawn = waterfall(look.watched.monitor, look.result)
+        bootstrap.write(f"{drawn}\n{wire(lines)}" if trace else drawn)
     return 0 if look.result.verdict.outcome in _GOOD else 1
 
 

@@ -7,6 +7,7 @@ from laya_uptime.domain.certificates import key_words
 from laya_uptime.domain.monitor import Monitor
 from laya_uptime.domain.result import Attempted, DnsFacts, Evidence, Outcome, PingFacts, ProgramReport, Result, TlsFacts
 from laya_uptime.domain.text import cut, one_line
+from laya_uptime.domain.trace import Kind, TraceLine
 
 SIGNS = {Outcome.UP: "✓", Outcome.DEGRADED: "▲", Outcome.DOWN: "✗", Outcome.UNKNOWN: "?"}
 _BAR = 40
@@ -15,6 +16,7 @@ _ANSWER = 160
 _MOST_SAID = 10  # lines of what a peer said
 _LONGEST_SAID = 200
 _MS = timedelta(milliseconds=1)
+_MARKS = {Kind.SENT: ">", Kind.RECEIVED: "<", Kind.NOTE: "*"}
 
 
 def headline(monitor: Monitor, result: Result) -> str:
@@ -63,6 +65,15 @@ def waterfall(monitor: Monitor, result: Result) -> str:
         for check in verdict.assertions
     ]
     return "\n".join(cut(one_line(line.strip()), 200) if index == 0 else line for index, line in enumerate(lines))
+
+
+def wire(lines: Sequence[TraceLine]) -> str:
+    """Return a trace, drawn for a person: milliseconds since the start, > for what was sent and < for what came."""
+    if not lines:
+        return "  nothing went over the wire"
+    return "\n".join(
+        f"{line.at_ms:9.1f} ms  {_MARKS.get(line.kind) or f'* {line.kind}:'} {line.text}" for line in lines
+    )
 
 
 def _dns(facts: DnsFacts) -> list[str]:

@@ -67,7 +67,7 @@ def hide(data: bytes, confidential: Iterable[bytes]) -> bytes:
     dots = DOTS.encode()
     for word in sorted(confidential, key=len, reverse=True):
         data = data.replace(word, dots)
-        sizes = range(len(word) - 1, _SHORTEST - 1, -1)
+        sizes = range(min(len(word) - 1, len(data)), _SHORTEST - 1, -1)
         ending = next((size for size in sizes if data.endswith(word[:size])), 0)
         if ending:
             data = data[:-ending] + dots

@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 from typing import Annotated, Literal
 
 import msgspec
@@ -20,6 +19,7 @@ from laya_uptime.adapters.net.exchange import overdue
 from laya_uptime.adapters.net.faults import words
 from laya_uptime.adapters.net.http1 import Exchange, Kept, Request
 from laya_uptime.adapters.net.proxy import Proxy
+from laya_uptime.adapters.net.tracing import exchange_for
 from laya_uptime.adapters.net.trail import ExchangeTrail
 from laya_uptime.domain.dns import NameServer
 from laya_uptime.domain.reason import Reason
@@ -130,7 +130,7 @@ class PreparedHttp:
         """Write it. The check's options have been found sound."""
         self.via = via
         version = check.http_version
-        self.exchange = Exchange if version == "1.1" else partial(curl.CurlExchange, http_version=version)
+        self.exchange = exchange_for(via, version)
         self.redirects = check.redirects
         self.keeps = check.keep_alive
         self.kept: Kept | None = None

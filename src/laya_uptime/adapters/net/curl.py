@@ -59,7 +59,7 @@ class CurlExchange:
     "connect" is the whole handshake of QUIC, TLS and all. The request's `proxy` and `keep_alive` are not for this.
     """
 
-    __slots__ = ("_done", "_http_version", "_request", "_task", "_via", "answer", "trail")
+    __slots__ = ("_done", "_http_version", "_request", "_task", "_via", "_witness", "answer", "trail")
 
     fell_back = False
     is_fast = False
@@ -76,8 +76,12 @@ class CurlExchange:
         kept: Kept | None = None,
         keeps: bool = False,
         fast: bool = False,
+        witness: Callable[[int, bytes], None] | None = None,
     ) -> None:
-        """Begin nothing yet. Connections are not kept here, and libcurl has its own TLS."""
+        """Begin nothing yet. Connections are not kept here, and libcurl has its own TLS.
+
+        `witness` hears of everything that libcurl remarks, sends and receives: its kind, CURLINFO_*, and the bytes.
+        """
         del kept, keeps, fast
         self.trail = trail
         self.answer = _Answer(trail, http_version, bodiless=request.method == "HEAD")
@@ -86,6 +90,7 @@ class CurlExchange:
         self._http_version: Version = http_version
         self._done: Callable[[Fault | None], None] | None = done
         self._task: asyncio.Task[None] | None = None
+        self._witness = witness
 
     def start(self) -> None:
         """Go."""
@@ -149,6 +154,7 @@ class CurlExchange:
             )
             addresses, sock = (connection.address,), connection.detach()
         transfer = _Transfer(self._http_version, request, self.answer, trail, addresses=addresses, port=port, sock=sock)
+        transfer.witness = self._witness
         try:
             await transfer.run(via)
             transfer.finish(via)
@@ -163,6 +169,8 @@ class _Transfer:
     An exception in a callback would end on the standard error stream, so what is wrong is kept here and the callback says
     that it took nothing, which ends the transfer.
     """
+
+    witness: Callable[[int, bytes], None] | None = None  # of everything on the wire
 
     def __init__(
         self,
@@ -393,6 +401,8 @@ class _Transfer:
         return None if self._answer.take_body(data) else _ABORT
 
     def _on_remark(self, kind: int, line: bytes) -> None:
+        if self.witness is not None:
+            self.witness(kind, line)
         if kind != _TEXT:
             return
         self._remarks.note(line.decode("latin-1").strip())

@@ -32,7 +32,7 @@ from laya_uptime.domain.reason import Reason
 from laya_uptime.domain.result import DnsFacts, Evidence
 from laya_uptime.domain.urls import canonical_host, literal
 from laya_uptime.failpoints import fp
-from laya_uptime.ports import FAILED, WRITABLE, ClientCertificate, Clock, Fault, Poll, Purpose, Trail
+from laya_uptime.ports import FAILED, WRITABLE, ClientCertificate, Clock, Dialling, Fault, Poll, Purpose, Trail
 
 _MOST_TRIED = 16
 _OFFLINE = "this machine has no network"
@@ -194,7 +194,7 @@ class GuardedDialer:
         resolver: NameServer | None = None,
         version: Literal[4, 6] | None = None,
         trail: Trail,
-    ) -> "_Dialling":
+    ) -> Dialling:
         """Resolve, vet and connect, and call `done` once with the socket, or with the fault (see `Reach.dial`)."""
         dialling = _Dialling(self, port, done, purpose, explicit, version, trail)
         way = self._ways.get((host, port, purpose, explicit, version))

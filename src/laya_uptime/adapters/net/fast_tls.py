@@ -90,6 +90,11 @@ class FastSession:
         except (OSError, ValueError) as error:
             raise ssl.SSLError("refused") from error
 
+    @property
+    def alpn(self) -> str:
+        """See `Session.alpn`."""
+        return self._tls.selected_alpn_protocol() or ""
+
     def handshake(self) -> bool:
         """See `Session.handshake`."""
         if self._received > LARGEST_HANDSHAKE:

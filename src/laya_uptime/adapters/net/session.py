@@ -24,6 +24,11 @@ class Session(Protocol):
     facts: TlsFacts | None
     is_established: bool
 
+    @property
+    def alpn(self) -> str:
+        """Return the protocol that was agreed upon (RFC 7301); empty: none."""
+        ...
+
     def handshake(self) -> bool:
         """Go on as far as the bytes reach; say whether it is done. Raise ssl.SSLError where it has failed."""
         ...
@@ -67,6 +72,11 @@ class TlsSession:
         self._outgoing = ssl.MemoryBIO()
         self._received = 0
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=self._host)
+
+    @property
+    def alpn(self) -> str:
+        """See `Session.alpn`."""
+        return self._tls.selected_alpn_protocol() or ""
 
     def handshake(self) -> bool:
         """See `Session.handshake`."""

@@ -7,7 +7,7 @@ quick one. An error is taken for the answer only when no other server knows bett
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -24,6 +24,11 @@ _MOST_OPEN = 4  # questions under way at once
 _EDNS_ROUNDS = 2  # after these the question goes out plain, for the sake of firewalls that swallow EDNS
 _SPOKEN = {0, 3}  # NOERROR and NXDOMAIN: the server knows
 _NO_EDNS = {1, 4, 16}  # FORMERR, NOTIMP, BADVERS: RFC 6891 section 7
+
+
+# Who is told of every question as it goes out, and of what came of it: the server, the question, whether over TCP, and
+# None, the reply, or why there is none.
+Heard = Callable[[NameServer, Question, bool, Reply | Malformed | OSError | None], None]
 
 
 class Unanswered(Exception):
@@ -46,6 +51,7 @@ class Manner:
     chances: int = 1  # of each server to take back an error
     tcp: bool = False  # from the start
     dnssec: bool = False
+    heard: Heard | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,20 +146,36 @@ class _Asking:
         raise Unanswered(f"name server{'s' if len(self._manner.servers) > 1 else ''} {names} did not answer")
 
     async def _try(self, server: NameServer) -> Said:
-        manner, question = self._manner, self._question
+        manner = self._manner
         edns = manner.dnssec or self._round <= _EDNS_ROUNDS
         tcp = manner.tcp
         while True:
-            if tcp:
-                reply = await over_tcp(server, question, edns=edns, dnssec=manner.dnssec)
-            else:
-                reply = await over_udp(server, question, edns=edns, dnssec=manner.dnssec, clock=self._clock)
+            reply = await (self._ask if manner.heard is None else self._tell)(server, edns=edns, tcp=tcp)
             if reply.is_truncated:
                 tcp = True
             elif edns and reply.code in _NO_EDNS:
                 edns = False
             else:
                 return Said(server, reply, tcp)
+
+    async def _ask(self, server: NameServer, *, edns: bool, tcp: bool) -> Reply:
+        question, dnssec = self._question, self._manner.dnssec
+        if tcp:
+            return await over_tcp(server, question, edns=edns, dnssec=dnssec)
+        return await over_udp(server, question, edns=edns, dnssec=dnssec, clock=self._clock)
+
+    async def _tell(self, server: NameServer, *, edns: bool, tcp: bool) -> Reply:
+        """Ask, and tell who wants to hear of it."""
+        question, heard = self._question, self._manner.heard
+        assert heard is not None
+        heard(server, question, tcp, None)
+        try:
+            reply = await self._ask(server, edns=edns, tcp=tcp)
+        except (Malformed, OSError) as trouble:
+            heard(server, question, tcp, trouble)
+            raise
+        heard(server, question, tcp, reply)
+        return reply
 
     async def _drop(self, tasks: list[asyncio.Task[Said]]) -> None:
         """End these tries, and wait until their sockets are closed."""

@@ -5,7 +5,7 @@ more than an honest one. A message counts as an answer only where its id and its
 """
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 
 import dns.edns
@@ -106,7 +106,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """What a server answered to one question. `is_final`: it speaks for the last alias too."""
+    """What a server answered to one question. `is_final`: it speaks for the last alias too. `wire`: the message itself."""
 
     code: int
     is_truncated: bool = False
@@ -114,6 +114,7 @@ class Reply:
     is_final: bool = False
     records: tuple[Record, ...] = ()
     why: str = ""
+    wire: bytes = field(default=b"", repr=False, compare=False)
 
     @property
     def rcode(self) -> str:
@@ -144,7 +145,7 @@ def read(wire: bytes, question: Question, *, id_: int) -> Reply | None:
     elif questions or code not in _WITHOUT_QUESTION:
         return None
     if flags & _TC:
-        return Reply(code=code, is_truncated=True)
+        return Reply(code=code, is_truncated=True, wire=wire)
     try:
         return _sections(parser, counts, question, code=code, authenticated=bool(flags & _AD))
     except (dns.exception.DNSException, ValueError) as error:
@@ -187,7 +188,14 @@ def _sections(
         left -= count
         if left <= 0:
             break
-    return Reply(code=code, is_authenticated=authenticated, is_final=is_final, records=tuple(records), why=why)
+    return Reply(
+        code=code,
+        is_authenticated=authenticated,
+        is_final=is_final,
+        records=tuple(records),
+        why=why,
+        wire=parser.wire,
+    )
 
 
 def _owner(parser: dns.wire.Parser, question: Question) -> bytes:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from laya_uptime.adapters.net.names.asking import Manner
+from laya_uptime.adapters.net.names.asking import Heard, Manner
 from laya_uptime.adapters.net.names.files import Hosts, Reread, ResolvConf, is_ours
 from laya_uptime.adapters.net.names.lookup import look_up, look_up_addresses
 from laya_uptime.domain.dns import PORT, NameServer
@@ -37,8 +37,12 @@ class SystemNames:
         port: int = PORT,
         platform: str = sys.platform,
         environ: Mapping[str, str] = os.environ,
+        heard: Heard | None = None,
     ) -> None:
-        """Read nothing yet. `port` is that of the name servers in resolv.conf, which has no word for it."""
+        """Read nothing yet. `port` is that of the name servers in resolv.conf, which has no word for it.
+
+        `heard` is told of every question that goes out, and of what came of it.
+        """
         self._clock = clock
         self._port = port
         self._is_possible = platform == "linux" and not any(environ.get(name) for name in _BENDING)
@@ -47,6 +51,7 @@ class SystemNames:
         self._resolv = Reread(etc / "resolv.conf", ResolvConf.parse)
         self._hostname = socket.gethostname().lower()
         self._asked = 0
+        self._heard = heard
 
     def takes(self, name: str) -> bool:
         """Say whether this name is looked up here as the system would do it. Raise OSError as `addresses` does."""
@@ -66,7 +71,7 @@ class SystemNames:
         if plain == "localhost" or plain.endswith(".localhost"):
             return _LOOPBACK
         if server is not None:
-            manner = Manner(servers=(server,), chances=2)
+            manner = Manner(servers=(server,), chances=2, heard=self._heard)
             return await self._look_up(plain, manner, _BOTH, trail)
         conf = self._resolv.read()
         return await self._search(name, conf, trail)
@@ -74,7 +79,7 @@ class SystemNames:
     async def ask(self, name: str, record: str, *, server: NameServer | None, dnssec: bool, trail: Trail) -> DnsFacts:
         """Return what one server says of this very name: no files, no search domains. Raise as `addresses` does."""
         servers = (server,) if server is not None else self._servers(self._resolv.read())
-        manner = Manner(servers=servers, dnssec=dnssec)
+        manner = Manner(servers=servers, dnssec=dnssec, heard=self._heard)
         trail.addresses = tuple(each.address for each in servers)
         trail.address = trail.addresses[0] if len(servers) == 1 else None
         trail.dns = facts = await look_up(name, record, manner, clock=self._clock)
@@ -90,6 +95,7 @@ class SystemNames:
             patience=float(conf.timeout * conf.attempts * len(servers)),  # as long as glibc has
             chances=conf.attempts,
             tcp=conf.tcp,
+            heard=self._heard,
         )
         told: DnsFacts | None = None
         for candidate in conf.candidates(name, self._hostname):
