@@ -168,6 +168,7 @@ async def _run(plan: Plan, directory: Path, farewell: str) -> None:
             local=lambda at: at.astimezone(plan.zone),
             chance=random.SystemRandom().random,
             restored=_spare_collections,
+            looked=_spare_collections,  # what every check keeps for its next look
         ),
         probing=_shards(plan, clock) if plan.shards > 1 else None,
     )

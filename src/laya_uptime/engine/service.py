@@ -37,6 +37,7 @@ from laya_uptime.ports import (
 )
 
 DRAIN = 5.0  # seconds for what is under way when a stop is asked for
+FIRST_LOOKS = 5.0  # seconds between two looks at whether there are any left
 LAST_WORDS = 1.0  # seconds more for the database to close
 OPENINGS = 3  # tries to open a database that somebody else holds for a moment
 
@@ -50,6 +51,7 @@ class Settings:
     local: Callable[[datetime], datetime]  # into the time zone that people read
     chance: Callable[[], float]  # 0 up to 1, for jitter
     restored: Callable[[], None] = lambda: None  # called once, when every monitor has been taken up
+    looked: Callable[[], None] = lambda: None  # called once, when every monitor has been looked at
 
 
 class Service:
@@ -221,8 +223,15 @@ class Service:
             "the pruning": self._housekeeper.prune,
             "the heartbeats": self.heartbeats.run,
             "the groups": self._groups.run,
+            "the first looks": self._wait_for_first_looks,
             **self._doors,
         }
+
+    async def _wait_for_first_looks(self) -> None:
+        """Tell once that every monitor has been looked at: what is kept for each is there from then on."""
+        while (load := self._probing.load).owed or load.started < load.monitors:
+            await self._clock.sleep(FIRST_LOOKS)
+        self._settings.looked()
 
     async def _is_durable(self) -> bool:
         """Return, soon, whether all that was submitted will be there after a restart."""
